@@ -1,0 +1,328 @@
+"""The gateway, complete without a web server: the web layer is one of its callers, an embedding program another."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import math
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any, Final
+
+import orjson
+
+from modelserver.catalog.catalog import Offer
+from modelserver.clock import SystemClock
+from modelserver.config import Config, ConfigError, Provider, load_config
+from modelserver.dialects.openai_chat import CHAT
+from modelserver.errors import GatewayError, InvalidRequest, NotAuthenticated, Unavailable
+from modelserver.gateway.attempts import Attempts
+from modelserver.gateway.call import Call, Reply, StreamReply
+from modelserver.gateway.discovery import Discovery
+from modelserver.gateway.early import early_reply
+from modelserver.gateway.files import fingerprint
+from modelserver.gateway.lifecycle import OpenCalls, Watch
+from modelserver.gateway.places import Places
+from modelserver.gateway.snapshot import Route, Snapshot
+from modelserver.ir.types import Ask
+from modelserver.policy.principals import LOCAL, Principal
+from modelserver.ports import Clock, Lease, Limiter, Transport
+from modelserver.stores.memory import MemoryLimiter
+from modelserver.upstream.mock import MockTransport
+from modelserver.upstream.transport import AiohttpTransport
+from modelserver.version import USER_AGENT
+from modelserver.wire.sse import SseFramer
+
+LOGGER: Final = logging.getLogger("modelserver.gateway")
+FILES_LOOKED_AT_S: Final = 0.5
+
+
+class Gateway:
+    """One configuration at work. Made by `Gateway.open`, never twice for one configuration's state."""
+
+    def __init__(self, config: Config, *, clock: Clock, transport: Transport, limiter: Limiter) -> None:
+        self._clock = clock
+        self._http = transport
+        self._mock = MockTransport(clock)
+        self._limiter = limiter
+        self._snapshot = Snapshot(config, user_agent=USER_AGENT)
+        self._calls = OpenCalls(clock)
+        self._places = Places()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._discovery = Discovery(self._transport_of, clock, self.spawn)
+        self._load: Callable[[], Config] | None = None
+        self._draining = False
+        self._ended = False
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        config: Config,
+        *,
+        load: Callable[[], Config] | None = None,
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+    ) -> AsyncIterator[Gateway]:
+        """A gateway at work until the block ends.
+
+        `load` reads the configuration again; where `config` came from a file, that file and its companions are read
+        again by themselves when they change.
+        """
+        async with AsyncExitStack() as stack:
+            if transport is None:
+                transport = AiohttpTransport()
+                stack.push_async_callback(transport.close)
+            clock = SystemClock() if clock is None else clock
+            gateway = cls(config, clock=clock, transport=transport, limiter=MemoryLimiter())
+            path = config.path
+            if load is not None:
+                gateway._load = load
+            elif path is not None:
+                gateway._load = lambda: load_config(path)
+            stack.push_async_callback(gateway._stop)
+            gateway.spawn(gateway._calls.sweep(), "sweep")
+            if gateway._load is not None and config.watched:
+                gateway.spawn(gateway._follow_files(), "follow files")
+            yield gateway
+
+    @property
+    def config(self) -> Config:
+        """The reading of the configuration in force."""
+        return self._snapshot.config
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The configuration in force, compiled."""
+        return self._snapshot
+
+    @property
+    def clock(self) -> Clock:
+        """Where time comes from."""
+        return self._clock
+
+    @property
+    def open_calls(self) -> int:
+        """Calls that are being answered."""
+        return len(self._calls)
+
+    @property
+    def draining(self) -> bool:
+        """The server is about to stop: it is not ready for new clients."""
+        return self._draining
+
+    def begin_drain(self) -> None:
+        """Say that the server is about to stop; calls are still answered."""
+        self._draining = True
+
+    async def end_calls(self, grace_s: float) -> None:
+        """Let open calls end; after `grace_s` seconds end each with an error, and refuse new ones."""
+        self._draining = True
+        try:
+            await self._calls.end(grace_s)
+        finally:
+            self._ended = True
+
+    def watch(self, *, ends_s: float = math.inf, has_left: Callable[[], bool] | None = None) -> Watch:
+        """A watch for a wait outside `relay` (reading a request body); give it back by `unwatch`."""
+        return self._calls.open(ends_s=ends_s, has_left=has_left)
+
+    def unwatch(self, watch: Watch) -> None:
+        """Forget a watch."""
+        self._calls.close(watch)
+
+    def authenticate(self, credential: str | None) -> Principal:
+        """Who holds this key.
+
+        Raises:
+            NotAuthenticated: No key, an unknown or an expired one. The three are told apart by the message only as
+                far as the caller knows anyway.
+        """
+        if self.config.server.open:
+            return LOCAL
+        if not credential:
+            raise NotAuthenticated(
+                "No API key was given: send it as `Authorization: Bearer KEY`.", code="authentication_error"
+            )
+        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).hexdigest()
+        principal = self._snapshot.directory.find(digest)
+        if principal is None:
+            raise NotAuthenticated("The API key is not valid here.")
+        if principal.expires is not None and self._clock.wall().date() > principal.expires:
+            raise NotAuthenticated(f"The API key expired on {principal.expires:%Y-%m-%d}.")
+        return principal
+
+    async def admit(self, principal: Principal) -> Lease:
+        """Admission for one call; the one place where limits are checked.
+
+        Raises:
+            RateLimited: A limit of the key, its user or its group is reached.
+        """
+        return await self._limiter.admit(principal.scopes, now_s=self._clock.now_s())
+
+    async def offers(self, principal: Principal) -> Mapping[str, Offer]:
+        """What the caller can call now, by name in the order of the file, aliases and discovered models included."""
+        snapshot = self._snapshot
+        lists = await self._discovery.lists(snapshot)
+        return snapshot.offers(principal, lists)
+
+    @asynccontextmanager
+    async def relay(self, call: Call) -> AsyncIterator[Reply]:
+        """The answer to a call, open until the block ends; whatever happens, everything is let go of and settled.
+
+        Raises:
+            GatewayError: There is no answer; the error says why. It is noted on the call too.
+        """
+        snapshot = self._snapshot
+        watch = call.watch = self._calls.open(has_left=call.has_left)
+        attempts: Attempts | None = None
+        reply: Reply | None = None
+        try:
+            if self._ended:
+                raise Unavailable("The server is shutting down.", code="draining", retry_after_s=5)
+            ask = call.dialect.read_request(call.wire)
+            call.model, call.streamed = ask.model, ask.stream
+            offer = snapshot.offer(ask.model, call.principal)
+            route = snapshot.route(offer)
+            call.provider = route.provider.name
+            watch.ends_s = call.started_s + route.settings.timeouts.total_s
+            async with self._places.hold(route.provider, watch):
+                attempts = Attempts(
+                    call,
+                    ask,
+                    route,
+                    snapshot,
+                    transport=self._transport_of(route.provider),
+                    watch=watch,
+                    clock=self._clock,
+                )
+                reply = await self._reply(attempts, call, ask, route)
+                call.answered(self._clock.now_s())
+                yield reply
+        except GatewayError as error:
+            call.error = error
+            raise
+        finally:
+            if isinstance(reply, StreamReply):
+                await reply.chunks.aclose()
+            if attempts is not None:
+                attempts.close()
+            self._calls.close(watch)
+
+    async def chat(self, body: Mapping[str, Any], *, principal: Principal = LOCAL) -> dict[str, Any]:
+        """The chat completion for an OpenAI-shaped request.
+
+        Raises:
+            GatewayError: As the HTTP interface would answer.
+        """
+        call = self._in_process(body, principal, stream=False)
+        lease = await self.admit(principal)
+        try:
+            async with self.relay(call) as reply:
+                assert not isinstance(reply, StreamReply)
+                answer: dict[str, Any] = orjson.loads(reply.body)
+                return answer
+        finally:
+            lease.release()
+
+    async def chat_stream(
+        self, body: Mapping[str, Any], *, principal: Principal = LOCAL
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The chunks of a streamed chat completion, as they come.
+
+        Raises:
+            GatewayError: As the HTTP interface would answer; also in the middle, when the stream fails.
+        """
+        call = self._in_process(body, principal, stream=True)
+        lease = await self.admit(principal)
+        try:
+            async with self.relay(call) as reply:
+                framer = SseFramer()
+                async with aclosing(_pieces(reply)) as pieces:
+                    async for piece in pieces:
+                        for frame in framer.feed(piece):
+                            if frame.data is None or frame.data.strip() == b"[DONE]":
+                                continue
+                            if call.error is not None:
+                                raise call.error
+                            yield orjson.loads(frame.data)
+                if call.error is not None:
+                    raise call.error
+        finally:
+            lease.release()
+
+    async def reload(self) -> None:
+        """Read the configuration again; a bad one changes nothing and is said in the log."""
+        if self._load is None:
+            return
+        try:
+            config = await asyncio.to_thread(self._load)
+        except (ConfigError, OSError) as exc:
+            LOGGER.error("The configuration was not reloaded: %s", exc)
+            return
+        old = self.config.server
+        if (config.server.listen_host, config.server.listen_port) != (old.listen_host, old.listen_port):
+            LOGGER.warning("server.listen has changed; that takes a restart.")
+        self._snapshot = Snapshot(config, user_agent=USER_AGENT)
+        self._discovery.forget()
+        LOGGER.info("Configuration reloaded: %d models, %d keys.", len(config.models), len(config.keys))
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run something beside the calls; it is cancelled when the gateway closes."""
+        task = asyncio.create_task(work, name=name)  # noqa: TID251 - the place that holds and names them
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _reply(self, attempts: Attempts, call: Call, ask: Ask, route: Route) -> Reply:
+        early_s = route.settings.early_commit_s
+        if early_s is None or not ask.stream:
+            return await attempts.reply()
+        return await early_reply(
+            attempts,
+            call,
+            early_s=early_s,
+            keepalive_s=route.settings.keepalive_s,
+            clock=self._clock,
+        )
+
+    def _in_process(self, body: Mapping[str, Any], principal: Principal, *, stream: bool) -> Call:
+        try:
+            wire = orjson.dumps({**body, "stream": stream})
+        except (TypeError, ValueError):
+            raise InvalidRequest("The request holds something that JSON can't say.") from None
+        return Call(
+            id=f"req_{secrets.token_hex(12)}",
+            dialect=CHAT,
+            wire=wire,
+            principal=principal,
+            started_s=self._clock.now_s(),
+        )
+
+    def _transport_of(self, provider: Provider) -> Transport:
+        return self._mock if provider.mock else self._http
+
+    async def _follow_files(self) -> None:
+        seen = fingerprint(self.config.watched)
+        while True:
+            await self._clock.sleep(FILES_LOOKED_AT_S)
+            now = fingerprint(self.config.watched)
+            if now != seen:
+                seen = now
+                await self.reload()
+
+    async def _stop(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pieces(reply: Reply) -> AsyncGenerator[bytes, None]:
+    if not isinstance(reply, StreamReply):
+        yield reply.body
+        return
+    async for chunk in reply.chunks:
+        yield chunk

@@ -1,0 +1,173 @@
+"""One reading of the configuration, compiled: what a call looks at, never changed, replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import attrs
+import orjson
+
+from modelserver.catalog.catalog import Catalog, Offer, close_matches
+from modelserver.catalog.query import CatalogueView
+from modelserver.config import CallSettings, Config, Model, Provider
+from modelserver.errors import NotFound, Unavailable, Unsupported
+from modelserver.policy.principals import Directory, Principal
+from modelserver.policy.redaction import Redactor
+from modelserver.upstream.credentials import EVENT_STREAM, JSON, upstream_headers
+
+T = TypeVar("T")
+
+_MEMO_SIZE: Final = 128
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Route:
+    """Where a model's calls go, ready to dispatch."""
+
+    provider: Provider
+    target: str
+    settings: CallSettings
+    url: str
+    params: Mapping[str, bytes]
+    """Request fields sent where the client sent none, as JSON text."""
+    json_headers: Mapping[str, str]
+    stream_headers: Mapping[str, str]
+
+
+class Snapshot:
+    """The configuration with everything that is derived from it."""
+
+    def __init__(self, config: Config, *, user_agent: str) -> None:
+        self.config = config
+        self.catalog = Catalog(config.models)
+        self.directory = Directory(config)
+        self.redactor = Redactor(*_sensitive(config))
+        self.user_agent = user_agent
+        self._routes: dict[tuple[str, str], Route] = {}
+        self._view = CatalogueView(config.models)
+        self._memo: dict[Hashable, Any] = {}
+
+    def offer(self, name: str, principal: Principal) -> Offer:
+        """The model that a caller means.
+
+        Raises:
+            NotFound: `model_not_found`; what the caller may not use is answered exactly like what does not exist.
+        """
+        offer = self.catalog.find(name)
+        if offer is None or not self.may_call(principal, offer):
+            raise self.unknown_model(name, principal)
+        return offer
+
+    def unknown_model(self, name: str, principal: Principal) -> NotFound:
+        """The error for a name that this caller can't call; names near misses that it can."""
+        offers = map(self.catalog.find, self.catalog.neighbours(name))
+        usable = (offer.name for offer in offers if offer is not None and self.may_call(principal, offer))
+        near = close_matches(name, usable)
+        hint = f" Did you mean {' or '.join(near)}?" if near else " GET /v1/models lists the models."
+        shown = name if len(name) <= 100 else f"{name[:100]}…"
+        return NotFound(f"The model {shown!r} does not exist here.{hint}", param="model", code="model_not_found")
+
+    @staticmethod
+    def may_call(principal: Principal, offer: Offer) -> bool:
+        """Whether the caller's lists of models allow it."""
+        return principal.allows(offer.root, offer.model)
+
+    def view(self, principal: Principal | None = None) -> CatalogueView:
+        """The rich catalogue, narrowed to what a caller may call; whole for None."""
+        if principal is None or not principal.rules:
+            return self._view
+        return self.memo(
+            ("view", principal.rules),
+            lambda: self._view.narrowed(lambda model: principal.allows(model.model_id, model)),
+        )
+
+    def offers(self, principal: Principal, lists: Mapping[str, Sequence[str]]) -> Mapping[str, Offer]:
+        """What the caller can call now, by name; `lists` has the names that providers listed, by pattern."""
+        return self.memo(
+            ("offers", principal.rules, tuple(lists.items())),
+            lambda: {
+                offer.name: offer
+                for offer in self.catalog.listed(lists)
+                if self.is_callable(offer.model) and self.may_call(principal, offer)
+            },
+        )
+
+    def memo(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` makes, kept under a key for as long as the snapshot lives; the oldest of too many goes."""
+        if key in self._memo:
+            kept: T = self._memo[key]
+            return kept
+        if len(self._memo) >= _MEMO_SIZE:
+            del self._memo[next(iter(self._memo))]
+        made = self._memo[key] = make()
+        return made
+
+    def is_callable(self, model: Model) -> bool:
+        """Whether a call of the model can be tried now."""
+        provider = self.config.providers[model.provider]
+        return model.type == "llm" and "chat" in model.speaks and provider.missing_key is None
+
+    def route(self, offer: Offer) -> Route:
+        """Where the model's calls go.
+
+        Raises:
+            Unsupported: The model is not one for chat completions.
+            Unavailable: `no_provider_key`, names the environment variable that is missing.
+        """
+        key = (offer.model.model_id, offer.target)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._make_route(offer)
+            if not offer.model.is_pattern:  # the names that a pattern matches have no bound
+                self._routes[key] = route
+        return route
+
+    def _make_route(self, offer: Offer) -> Route:
+        model = offer.model
+        if model.type != "llm":
+            raise Unsupported(
+                f"{offer.name} is a model of type {model.type}; this server does not serve that type yet.",
+                param="model",
+            )
+        if "chat" not in model.speaks:
+            raise Unsupported(
+                f"{offer.name} answers only in the dialect {' or '.join(model.speaks)}, which this server does not "
+                "speak yet; choose a model that serves chat completions.",
+                param="model",
+            )
+        provider = self.config.providers[model.provider]
+        if provider.missing_key is not None:
+            raise Unavailable(
+                f"{offer.name} needs a key of {provider.name}: set the environment variable {provider.missing_key}.",
+                code="no_provider_key",
+                retry_after_s=60,
+            )
+        quirks = model.settings.quirks
+        path = quirks.path.replace("{model}", quote(offer.target, safe=""))
+        query = f"?{urlencode(quirks.query)}" if quirks.query else ""
+        return Route(
+            provider=provider,
+            target=offer.target,
+            settings=model.settings,
+            url=f"{provider.base_url}{path}{query}",
+            params={name: orjson.dumps(value) for name, value in model.params.items()},
+            json_headers=upstream_headers(provider, user_agent=self.user_agent, accept=JSON),
+            stream_headers=upstream_headers(provider, user_agent=self.user_agent, accept=EVENT_STREAM),
+        )
+
+
+def _sensitive(config: Config) -> tuple[list[str], list[str]]:
+    """Secrets and hosts of the configuration."""
+    secrets: list[str] = []
+    hosts: list[str] = []
+    for provider in config.providers.values():
+        held = [provider.key, provider.settings.proxy, *provider.headers.values()]
+        secrets += [secret.reveal() for secret in held if secret is not None]
+        if provider.base_url:
+            parts = urlsplit(provider.base_url)
+            hosts += [parts.netloc, parts.hostname or ""]
+    if config.server.secret is not None:
+        secrets.append(config.server.secret.reveal())
+    return secrets, hosts

@@ -1,0 +1,46 @@
+"""The aiohttp application: alone, or as a sub-application of another."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from modelserver.config import Config
+from modelserver.gateway.gateway import Gateway
+from modelserver.web.access_log import AccessLog
+from modelserver.web.body import expect_later
+from modelserver.web.keys import ACCESS_LOG, GATEWAY, ROOT
+from modelserver.web.middlewares import authenticate, map_errors, preflight, rate_limit, stamp, trace
+from modelserver.web.routes import ROOT_PATH, ROUTES
+
+
+def create_app(
+    config: Config, *, load: Callable[[], Config] | None = None, access_log: AccessLog | None = None
+) -> web.Application:
+    """An application that serves the gateway; its gateway opens and closes with it.
+
+    `load` reads the configuration again on a reload. Without `access_log` requests are not logged, for a host has its
+    own log.
+    """
+    app = web.Application(middlewares=[trace, preflight, map_errors, authenticate, rate_limit])
+
+    async def gateway(app: web.Application) -> AsyncIterator[None]:
+        async with Gateway.open(config, load=load) as opened:
+            app[GATEWAY] = opened
+            yield
+            if access_log is not None:
+                access_log.flush()
+
+    if access_log is not None:
+        app[ACCESS_LOG] = access_log
+    app.cleanup_ctx.append(gateway)
+    app.on_response_prepare.append(stamp)
+    app[ROOT] = app.router.add_resource(ROOT_PATH)
+    for spec in ROUTES:
+        paths = [spec.path] if "{" in spec.path else [spec.path, f"{spec.path}/"]
+        for path in paths:
+            resource = app.router.add_resource(path)
+            for method in ("GET", "HEAD") if spec.method == "GET" else (spec.method,):
+                resource.add_route(method, spec.handler, expect_handler=expect_later)
+    return app

@@ -1,0 +1,115 @@
+"""Generation: read, ask the gateway, write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable
+from typing import Final
+
+from aiohttp import web
+
+from modelserver.dialects.openai_chat import CHAT
+from modelserver.errors import ClientLeft
+from modelserver.gateway.call import Call, StreamReply
+from modelserver.gateway.lifecycle import Expired
+from modelserver.upstream.credentials import EVENT_STREAM, FORWARDED, JSON
+from modelserver.web.body import read_body
+from modelserver.web.disconnect import left_by
+from modelserver.web.keys import GATEWAY, TRACE
+
+STALLED_S: Final = 60.0
+"""A client that takes nothing for so long is cut."""
+_GUARDED_BYTES: Final = 32_768
+_STREAM_HEADERS: Final = {
+    "Content-Type": f"{EVENT_STREAM}; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+_JSON_HEADERS: Final = {"Content-Type": JSON}
+
+
+async def chat_completions(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/chat/completions`."""
+    gateway = request.app[GATEWAY]
+    trace = request[TRACE]
+    wire = await read_body(request)
+    assert trace.principal is not None
+    headers = request.headers
+    call = trace.call = Call(
+        id=trace.id,
+        dialect=CHAT,
+        wire=wire,
+        principal=trace.principal,
+        started_s=trace.started_s,
+        forwarded={name: headers[name] for name in FORWARDED if name in headers},
+        has_left=left_by(request),
+    )
+    async with gateway.relay(call) as reply:
+        if isinstance(reply, StreamReply):
+            return await _write_stream(request, call, reply)
+        response = web.Response(body=reply.body, headers=_STREAM_HEADERS if reply.is_stream else _JSON_HEADERS)
+        # Written here and not by aiohttp afterwards, so that what limits hold is held to the last byte.
+        await response.prepare(request)
+        return await _finish(request, call, response, len(reply.body))
+
+
+async def _write_stream(request: web.Request, call: Call, reply: StreamReply) -> web.StreamResponse:
+    response = web.StreamResponse(headers=_STREAM_HEADERS)
+    await response.prepare(request)
+    transport = request.transport
+    try:
+        async for chunk in reply.chunks:
+            if transport is None:
+                raise ClientLeft("The client closed the connection.")
+            if len(chunk) > _GUARDED_BYTES or transport.get_write_buffer_size():
+                await _sent(request, call, response.write(chunk), len(chunk))
+            else:
+                await response.write(chunk)
+    except (ConnectionError, ClientLeft):
+        return _gone(request, call, response)
+    return await _finish(request, call, response, 0)
+
+
+async def _finish(request: web.Request, call: Call, response: web.StreamResponse, size: int) -> web.StreamResponse:
+    try:
+        if size > _GUARDED_BYTES:
+            await _sent(request, call, response.write_eof(), size)
+        else:
+            await response.write_eof()
+    except (ConnectionError, ClientLeft):
+        return _gone(request, call, response)
+    return response
+
+
+async def _sent(request: web.Request, call: Call, sending: Awaitable[None], size: int) -> None:
+    """Await a write, for as long as the client takes some of it every minute.
+
+    Raises:
+        ClientLeft: It takes nothing, or the call has lasted as long as it may.
+    """
+    gateway = request.app[GATEWAY]
+    watch = call.watch
+    transport = request.transport
+    assert watch is not None
+    left: float = math.inf if transport is None else transport.get_write_buffer_size() + size
+    while True:
+        try:
+            await watch.wait(sending, gateway.clock.now_s() + STALLED_S)
+            return
+        except Expired:
+            now_left = 0 if transport is None else transport.get_write_buffer_size()
+            if now_left >= left or gateway.clock.now_s() >= watch.ends_s:
+                raise ClientLeft("The client does not read its answer.") from None
+            left = now_left
+            sending = request.writer.drain()
+
+
+def _gone(request: web.Request, call: Call, response: web.StreamResponse) -> web.StreamResponse:
+    """Close the connection of a client that does not take its answer."""
+    if call.error is None:
+        call.error = ClientLeft("The client closed the connection.")
+    response.force_close()
+    transport = request.transport
+    if transport is not None:
+        transport.abort()
+    return response

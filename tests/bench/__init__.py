@@ -1,0 +1,1 @@
+"""What the gateway costs: `python -m tests.bench` measures and prints one table."""

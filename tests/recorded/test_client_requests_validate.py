@@ -1,0 +1,77 @@
+"""Every Chat request that real clients were seen to send, and that a provider accepted, is accepted here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from modelserver.dialects.openai_chat.request import check_request
+from modelserver.dialects.reading import parse_body
+from modelserver.errors import InvalidRequest
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+
+# What a client was made to send in order to see the refusal.
+REFUSED = {"openai-py/33": "messages"}
+
+
+def captured() -> dict[str, dict[str, Any]]:
+    """Bodies of the clients' requests, by client and number."""
+    found = {}
+    for file in sorted(SHARED.glob("client-requests/*/*.json")):
+        record = orjson.loads(file.read_bytes())
+        if record["dialect"] in ("openai-chat", "openai") and record["path"] == "/v1/chat/completions":
+            found[f"{file.parent.name}/{file.stem}"] = record["body"]
+    return found
+
+
+def recorded() -> dict[str, dict[str, Any]]:
+    """Bodies of the recorded requests that a provider answered with 200, by name; some recordings kept none.
+
+    Azure has the model in the path; here it stands in the body.
+    """
+    found = {}
+    for file in sorted(SHARED.glob("recordings/openai-chat/*.json")):
+        record = orjson.loads(file.read_bytes())
+        if record["response"]["status"] == 200 and record["request"]["body"] is not None:
+            found[file.stem] = {"model": record["model"], **record["request"]["body"]}
+    return found
+
+
+CAPTURED = captured()
+RECORDED = recorded()
+WANTED = {**CAPTURED, **RECORDED}
+ACCEPTED = {name: body for name, body in WANTED.items() if name not in REFUSED}
+
+no_captures = pytest.mark.skipif(not CAPTURED, reason="no client requests in ../shared")
+no_recordings = pytest.mark.skipif(not RECORDED, reason="no recordings in ../shared")
+
+
+@pytest.mark.skipif(not ACCEPTED, reason="neither client requests nor recordings in ../shared")
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_a_request_that_worked_elsewhere_is_accepted(name: str) -> None:
+    body = ACCEPTED[name]
+
+    assert check_request(parse_body(orjson.dumps(body))).model == body["model"]
+
+
+@no_captures
+@pytest.mark.parametrize(("name", "param"), REFUSED.items())
+def test_a_request_that_was_made_wrong_is_refused(name: str, param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_request(CAPTURED[name])
+
+    assert caught.value.param == param
+
+
+@no_captures
+def test_the_captures_hold_what_is_looked_for() -> None:
+    assert len(CAPTURED) > 100
+
+
+@no_recordings
+def test_the_recordings_hold_what_is_looked_for() -> None:
+    assert len(RECORDED) > 100
