@@ -119,7 +119,8 @@ def _tool(fields: Mapping[str, Any], *, answered: bool) -> OfferedTool | None:
 def _read_tool(tool: Any, path: str) -> OfferedTool | None:
     """A tool as declared; None for one that the provider itself would run."""
     legacy = path.startswith("functions")
-    kind = "function" if legacy else tool.get("type") if isinstance(tool, dict) else None
+    # Some clients leave the type out.
+    kind = "function" if legacy else tool.get("type", "function") if isinstance(tool, dict) else None
     if not isinstance(kind, str):
         raise InvalidRequest(f"{path}.type must be a string.", param=f"{path}.type")
     if kind not in ("function", "custom"):

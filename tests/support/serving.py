@@ -29,7 +29,7 @@ class StandIn:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.draining = False
+        self.drains = asyncio.Event()
         self.reloads = 0
         self.cancelled = 0
         self.seen: list[str] = []
@@ -40,11 +40,15 @@ class StandIn:
         self._quiet.set()
 
     @property
+    def draining(self) -> bool:
+        return self.drains.is_set()
+
+    @property
     def open_calls(self) -> int:
         return self._open
 
     def begin_drain(self) -> None:
-        self.draining = True
+        self.drains.set()
 
     async def end_calls(self, grace_s: float) -> None:
         if not self._open:
