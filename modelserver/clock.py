@@ -43,13 +43,17 @@ class ManualClock:
         return self._start + timedelta(seconds=self._now_s)
 
     async def sleep(self, seconds: float) -> None:
-        """Return once the clock was advanced by `seconds`."""
+        """Return once the clock was advanced by `seconds`; at once where there is nothing to wait for."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now_s + seconds, next(self._order), waiter))
         await waiter
 
     async def advance(self, seconds: float) -> None:
-        """Move time forward, waking sleepers in order and letting each run before the next."""
+        """Let everything that is ready run, then move time forward, waking sleepers in order, each before the next."""
+        await settle()
         target = self._now_s + seconds
         while self._sleepers and self._sleepers[0][0] <= target:
             due, _, waiter = heapq.heappop(self._sleepers)

@@ -16,6 +16,7 @@
     ├── ClientLeft              499  nobody is there to be answered
     ├── InternalError           500  our bug
     ├── UpstreamFailed          502  the provider answered wrongly, or not at all
+    │   └── StreamBroken             … after its stream had begun
     ├── UpstreamOverloaded      503  the provider is too busy
     ├── Unavailable             503  no provider key, queue full, draining
     └── UpstreamTimeout         504  the provider was too slow
@@ -122,9 +123,14 @@ class NotFound(GatewayError):
 
 
 class MethodNotAllowed(GatewayError):
-    """The path exists, the method does not."""
+    """The path exists, the method does not.
+
+    Attributes:
+        allowed: The methods that the path has.
+    """
 
     kind = ErrorKind.METHOD
+    allowed: tuple[str, ...] = ()
 
 
 class SlowBody(GatewayError):
@@ -180,6 +186,13 @@ class UpstreamFailed(GatewayError):
     """
 
     kind = ErrorKind.UPSTREAM
+
+
+class StreamBroken(UpstreamFailed):
+    """A stream that had begun ended before the answer was complete, or went on with what is no answer.
+
+    It is not asked for again: what it held has been generated, and may have been billed.
+    """
 
 
 class UpstreamOverloaded(GatewayError):

@@ -85,7 +85,7 @@ class UpstreamAnswer(Protocol):
         ...
 
     async def read(self) -> bytes:
-        """The bytes that have arrived, at least one, waiting for them; b"" at the end of the body.
+        """The bytes that have arrived, at least one, waiting for them; b"" at the end of the body and ever after.
 
         Cancelling the wait loses nothing: the next call goes on where this one was.
 
@@ -102,7 +102,10 @@ class UpstreamAnswer(Protocol):
         ...
 
     def finish(self) -> None:
-        """Let go of a stream whose last event was read, giving the end of its body a moment to arrive."""
+        """Let go of a stream whose last event was read, giving the end of its body a moment to arrive.
+
+        `close` after it does nothing.
+        """
         ...
 
 

@@ -10,7 +10,8 @@ from modelserver.dialects.dialect import Whole
 from modelserver.errors import GatewayError, UpstreamFailed, UpstreamTimeout
 from modelserver.gateway.call import Call, Reply, StreamReply, WholeReply
 from modelserver.gateway.lifecycle import Expired, Watch
-from modelserver.gateway.pipes import StreamPipe, read_body
+from modelserver.gateway.pipes import Failed, StreamPipe, read_body
+from modelserver.gateway.places import Place, Places
 from modelserver.gateway.snapshot import Route, Snapshot
 from modelserver.ir.types import Ask, Complaint
 from modelserver.policy.estimate import estimate_usage
@@ -18,12 +19,6 @@ from modelserver.policy.faults import MAX_WAIT_S, Fault, Verdict, backoff_s, cla
 from modelserver.ports import Clock, Transport, UpstreamAnswer, UpstreamRequest
 from modelserver.upstream.credentials import EVENT_STREAM, JSON
 from modelserver.wire.headers import retry_after_ms_s, retry_after_s
-
-
-class _Failed(Exception):
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.error.message)
-        self.fault = fault
 
 
 class Begun:
@@ -51,7 +46,7 @@ class Begun:
 
 
 class Attempts:
-    """The tries of one call at one route. What it holds open at the end is let go of by `close`."""
+    """The tries of one call at one route. What they hold at the end is let go of by `close`."""
 
     def __init__(
         self,
@@ -61,6 +56,7 @@ class Attempts:
         snapshot: Snapshot,
         *,
         transport: Transport,
+        places: Places,
         watch: Watch,
         clock: Clock,
     ) -> None:
@@ -69,31 +65,37 @@ class Attempts:
         self._route = route
         self._snapshot = snapshot
         self._transport = transport
+        self._places = places
         self._watch = watch
+        self._stream_watch = watch
         self._clock = clock
+        self._place: Place | None = None
         self._answer: UpstreamAnswer | None = None
         self._pipe: StreamPipe | None = None
         self._rename = ask.model if ask.model != route.target else None
 
-    async def reply(self) -> Reply:
-        """The answer that is committed.
+    async def reply(self, aside: Watch | None = None) -> Reply:
+        """The answer that is committed, `aside` watching the waits until then.
 
         Raises:
-            GatewayError: Every try failed; it says how the last one did.
+            GatewayError: Every try failed; it says how the last one did. Or no place at the provider came free.
         """
+        if aside is not None:
+            self._watch = aside
+        self._place = await self._places.take(self._route.provider, self._watch)
         request = self._request()
         once_more = True
         while True:
             self._call.attempts += 1
             try:
                 return await self._try(request)
-            except _Failed as failed:
+            except Failed as failed:
                 fault = failed.fault
             except Expired:
                 fault = Fault(error=self._late(), verdict=Verdict.NEXT_TARGET)
             except GatewayError as error:
                 fault = judge(error)
-            self.close()
+            self._drop()  # before the next one opens
             verdict = fault.verdict
             if verdict is Verdict.RETRY_ONCE and once_more:
                 once_more = False
@@ -104,13 +106,19 @@ class Attempts:
             request = self._request(fresh=True)
 
     def close(self) -> None:
+        """Let go of the upstream and of the place there; may be called twice."""
+        self._drop()
+        if self._place is not None:
+            self._place.release()
+
+    def _drop(self) -> None:
         """Let go of the upstream, and put what a stream used on the call."""
-        if self._answer is not None:
-            self._answer.close()
-            self._answer = None
-        if self._pipe is not None:
-            self._pipe.settle()
-            self._pipe = None
+        pipe, answer = self._pipe, self._answer
+        self._pipe = self._answer = None
+        if pipe is not None:
+            pipe.close()
+        elif answer is not None:
+            answer.close()
 
     async def _try(self, request: UpstreamRequest) -> Reply:
         """One dispatch."""
@@ -118,13 +126,19 @@ class Attempts:
         until_s = self._clock.now_s() + (timeouts.first_s if self._ask.stream else timeouts.whole_s)
         answer = self._answer = await self._watch.wait(self._transport.send(request), until_s)
         if answer.status != 200:
-            raise _Failed(await self._fault_of(answer, until_s))
+            raise Failed(await self._fault_of(answer, until_s))
         if self._ask.stream and not self._is_json(answer := await self._begun(answer, until_s)):
             relay = self._call.dialect.open_stream(withhold_usage=self._asks_usage(), rename=self._rename)
             pipe = self._pipe = StreamPipe(
-                self._call, self._route, answer, relay, watch=self._watch, clock=self._clock, blame=self._blame
+                self._call,
+                self._route,
+                answer,
+                relay,
+                watch=self._stream_watch,
+                clock=self._clock,
+                blame=lambda complaint: self._classify(complaint, None),
             )
-            await pipe.prime(until_s)
+            await pipe.prime(until_s, self._watch)
             return StreamReply(chunks=pipe.chunks())
         body = await read_body(answer, self._watch, self._clock, until_s=until_s, idle_s=timeouts.idle_s)
         return self._whole(body)
@@ -151,7 +165,7 @@ class Attempts:
         dialect = self._call.dialect
         whole = dialect.read_answer(body)
         if isinstance(whole, Complaint):
-            raise _Failed(self._classify(whole, None))
+            raise Failed(self._classify(whole, None))
         self._settle(whole)
         if self._ask.stream:
             stream = dialect.replay(whole.parsed, model=self._rename, wants_usage=self._ask.wants_usage)
@@ -160,10 +174,9 @@ class Attempts:
 
     def _settle(self, whole: Whole) -> None:
         call = self._call
-        call.usage = whole.usage
+        call.usage, call.usage_estimated = whole.usage, whole.usage is None
         if call.usage is None:
             call.usage = estimate_usage(prompt_bytes=len(call.wire), output_chars=whole.output_chars)
-            call.usage_estimated = True
 
     def _request(self, *, fresh: bool = False) -> UpstreamRequest:
         route, ask = self._route, self._ask
@@ -210,22 +223,21 @@ class Attempts:
             should_retry=should_retry,
         )
 
-    def _blame(self, failure: GatewayError | Complaint) -> GatewayError:
-        """What the client is told of a stream that failed."""
-        if isinstance(failure, Complaint):
-            return self._classify(failure, None).error
-        return failure
-
     async def _pause(self, fault: Fault) -> None:
         """Wait before the next try, if there is time for it; else raise the error."""
         wait_s = fault.wait_s
         if wait_s is None:
             wait_s = backoff_s(self._call.attempts, jitter=random.random())
+        elif wait_s > MAX_WAIT_S:
+            raise fault.error
         else:
             wait_s *= 1.0 + random.random() / 10
-        if wait_s > MAX_WAIT_S * 1.1 or self._clock.now_s() + wait_s >= self._watch.ends_s:
+        if self._clock.now_s() + wait_s >= self._watch.ends_s:
             raise fault.error
-        await self._watch.wait(self._clock.sleep(wait_s))
+        try:
+            await self._watch.wait(self._clock.sleep(wait_s))
+        except Expired:
+            raise fault.error from None
 
     def _late(self) -> UpstreamTimeout:
         return UpstreamTimeout(f"{self._route.provider.name} did not begin its answer in time.")

@@ -10,6 +10,7 @@ import orjson
 
 from modelserver.config import Provider
 from modelserver.errors import GatewayError
+from modelserver.gateway.lifecycle import done_within
 from modelserver.gateway.snapshot import Snapshot
 from modelserver.ports import Clock, Transport, UpstreamRequest
 from modelserver.upstream.credentials import JSON, upstream_headers
@@ -42,7 +43,7 @@ class Discovery:
         for name in {model.provider for model in patterns}:
             self._refresh(snapshot.config.providers[name], snapshot)
         if self._running:
-            await asyncio.wait(self._running.values(), timeout=WAIT_S)
+            await done_within(self._running.values(), WAIT_S, self._clock)
         return {model.model_id: self._lists.get(model.provider, ()) for model in patterns}
 
     def forget(self) -> None:
@@ -81,9 +82,11 @@ class Discovery:
         answer = await self._transport(provider).send(request)
         try:
             pieces: list[bytes] = []
+            size = 0
             while data := await answer.read():
                 pieces.append(data)
-                if sum(map(len, pieces)) > MAX_LIST_BYTES:
+                size += len(data)
+                if size > MAX_LIST_BYTES:
                     raise ValueError("the list is too long")
         finally:
             answer.close()

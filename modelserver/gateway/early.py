@@ -8,42 +8,62 @@ from collections.abc import AsyncGenerator
 from modelserver.errors import ClientLeft, GatewayError
 from modelserver.gateway.attempts import Attempts
 from modelserver.gateway.call import Call, Reply, StreamReply
+from modelserver.gateway.lifecycle import Watch, done_within
 from modelserver.ports import Clock
 
 
-async def early_reply(attempts: Attempts, call: Call, *, early_s: float, keepalive_s: float, clock: Clock) -> Reply:
-    """The reply, if it comes within `early_s`; else a stream of keep-alives that becomes the reply when it comes.
+class EarlyReply:
+    """Attempts in a task of their own, so that keep-alives can flow meanwhile; ended by `close`."""
 
-    A failure after that can only be said within the stream.
+    def __init__(self, attempts: Attempts, call: Call, *, watch: Watch, keepalive_s: float, clock: Clock) -> None:
+        self._attempts = attempts
+        self._call = call
+        self._watch = watch
+        self._keepalive_s = keepalive_s
+        self._clock = clock
+        self._aside = watch.aside = Watch(ends_s=watch.ends_s, has_left=watch.has_left)
+        # Held by this call alone, and ended with it; the gateway's own tasks outlive calls.
+        self._trying = asyncio.create_task(self._try(), name=f"attempts {call.id}")  # noqa: TID251
+        # What it says concerns nobody where the call is over before it.
+        self._trying.add_done_callback(lambda trying: trying.cancelled() or trying.exception())
 
-    Raises:
-        GatewayError: The attempts failed within `early_s`.
-    """
-    # Held by this call alone, and ended with it; the gateway's own tasks outlive calls.
-    trying = asyncio.create_task(attempts.reply(), name=f"attempts {call.id}")  # noqa: TID251
-    try:
-        if await _done_within(trying, early_s, clock):
-            return trying.result()
-    except BaseException:
-        await _end(trying)
-        raise
-    return StreamReply(chunks=_chunks(trying, call, keepalive_s, clock))
+    async def reply(self, early_s: float) -> Reply:
+        """The reply, if it comes within `early_s`; else a stream of keep-alives that becomes the reply when it comes.
 
+        A failure after that can only be said within the stream.
 
-async def _chunks(
-    trying: asyncio.Task[Reply], call: Call, keepalive_s: float, clock: Clock
-) -> AsyncGenerator[bytes, None]:
-    try:
-        yield call.dialect.keepalive
-        while not await _done_within(trying, keepalive_s, clock):
-            yield call.dialect.keepalive
+        Raises:
+            GatewayError: The attempts failed within `early_s`.
+        """
+        if await done_within({self._trying}, early_s, self._clock):
+            return self._trying.result()
+        return StreamReply(chunks=self._chunks())
+
+    async def close(self) -> None:
+        """End the attempts, if they are still at it, and wait until they have let go."""
+        if self._trying.done():
+            return
+        self._trying.cancel()
+        await asyncio.wait({self._trying})
+
+    async def _try(self) -> Reply:
         try:
-            reply = trying.result()
+            return await self._attempts.reply(self._aside)
+        finally:
+            self._watch.rejoin()
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        keepalive = self._call.dialect.keepalive
+        yield keepalive
+        while not await done_within({self._trying}, self._keepalive_s, self._clock):
+            yield keepalive
+        try:
+            reply = self._trying.result()
         except ClientLeft:
             raise
         except GatewayError as error:
-            call.error = error
-            yield call.dialect.encode_error_event(error)
+            self._call.error = error
+            yield self._call.dialect.encode_error_event(error)
             return
         if not isinstance(reply, StreamReply):
             yield reply.body
@@ -53,22 +73,3 @@ async def _chunks(
                 yield chunk
         finally:
             await reply.chunks.aclose()
-    finally:
-        await _end(trying)
-
-
-async def _done_within(trying: asyncio.Task[Reply], seconds: float, clock: Clock) -> bool:
-    timer = asyncio.ensure_future(clock.sleep(seconds))  # noqa: TID251 - ended four lines below
-    try:
-        await asyncio.wait({trying, timer}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        timer.cancel()
-    return trying.done()
-
-
-async def _end(trying: asyncio.Task[Reply]) -> None:
-    """Cancel the attempts and wait until they have let go; what they say then concerns nobody."""
-    trying.cancel()
-    await asyncio.wait({trying})
-    if not trying.cancelled():
-        trying.exception()

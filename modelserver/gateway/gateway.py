@@ -15,23 +15,23 @@ import orjson
 
 from modelserver.catalog.catalog import Offer
 from modelserver.clock import SystemClock
-from modelserver.config import Config, ConfigError, Provider, load_config
+from modelserver.config import CallSettings, Config, ConfigError, Provider, load_config
 from modelserver.dialects.openai_chat import CHAT
-from modelserver.errors import GatewayError, InvalidRequest, NotAuthenticated, Unavailable
+from modelserver.dialects.openai_chat.response import loads
+from modelserver.errors import GatewayError, InvalidRequest, NotAuthenticated
 from modelserver.gateway.attempts import Attempts
 from modelserver.gateway.call import Call, Reply, StreamReply
 from modelserver.gateway.discovery import Discovery
-from modelserver.gateway.early import early_reply
+from modelserver.gateway.early import EarlyReply
 from modelserver.gateway.files import fingerprint
 from modelserver.gateway.lifecycle import OpenCalls, Watch
 from modelserver.gateway.places import Places
-from modelserver.gateway.snapshot import Route, Snapshot
-from modelserver.ir.types import Ask
+from modelserver.gateway.snapshot import Snapshot
 from modelserver.policy.principals import LOCAL, Principal
 from modelserver.ports import Clock, Lease, Limiter, Transport
 from modelserver.stores.memory import MemoryLimiter
 from modelserver.upstream.mock import MockTransport
-from modelserver.upstream.transport import AiohttpTransport
+from modelserver.upstream.transport import HttpTransport
 from modelserver.version import USER_AGENT
 from modelserver.wire.sse import SseFramer
 
@@ -53,8 +53,8 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         self._discovery = Discovery(self._transport_of, clock, self.spawn)
         self._load: Callable[[], Config] | None = None
+        self._reloading = asyncio.Lock()
         self._draining = False
-        self._ended = False
 
     @classmethod
     @asynccontextmanager
@@ -73,7 +73,7 @@ class Gateway:
         """
         async with AsyncExitStack() as stack:
             if transport is None:
-                transport = AiohttpTransport()
+                transport = HttpTransport()
                 stack.push_async_callback(transport.close)
             clock = SystemClock() if clock is None else clock
             gateway = cls(config, clock=clock, transport=transport, limiter=MemoryLimiter())
@@ -120,10 +120,7 @@ class Gateway:
     async def end_calls(self, grace_s: float) -> None:
         """Let open calls end; after `grace_s` seconds end each with an error, and refuse new ones."""
         self._draining = True
-        try:
-            await self._calls.end(grace_s)
-        finally:
-            self._ended = True
+        await self._calls.end(grace_s)
 
     def watch(self, *, ends_s: float = math.inf, has_left: Callable[[], bool] | None = None) -> Watch:
         """A watch for a wait outside `relay` (reading a request body); give it back by `unwatch`."""
@@ -177,38 +174,30 @@ class Gateway:
         """
         snapshot = self._snapshot
         watch = call.watch = self._calls.open(has_left=call.has_left)
-        attempts: Attempts | None = None
-        reply: Reply | None = None
         try:
-            if self._ended:
-                raise Unavailable("The server is shutting down.", code="draining", retry_after_s=5)
+            watch.raise_doom()
             ask = call.dialect.read_request(call.wire)
             call.model, call.streamed = ask.model, ask.stream
-            offer = snapshot.offer(ask.model, call.principal)
-            route = snapshot.route(offer)
+            route = snapshot.route(snapshot.offer(ask.model, call.principal))
             call.provider = route.provider.name
             watch.ends_s = call.started_s + route.settings.timeouts.total_s
-            async with self._places.hold(route.provider, watch):
-                attempts = Attempts(
-                    call,
-                    ask,
-                    route,
-                    snapshot,
-                    transport=self._transport_of(route.provider),
-                    watch=watch,
-                    clock=self._clock,
-                )
-                reply = await self._reply(attempts, call, ask, route)
+            attempts = Attempts(
+                call,
+                ask,
+                route,
+                snapshot,
+                transport=self._transport_of(route.provider),
+                places=self._places,
+                watch=watch,
+                clock=self._clock,
+            )
+            async with self._reply(attempts, call, watch, route.settings if ask.stream else None) as reply:
                 call.answered(self._clock.now_s())
                 yield reply
         except GatewayError as error:
             call.error = error
             raise
         finally:
-            if isinstance(reply, StreamReply):
-                await reply.chunks.aclose()
-            if attempts is not None:
-                attempts.close()
             self._calls.close(watch)
 
     async def chat(self, body: Mapping[str, Any], *, principal: Principal = LOCAL) -> dict[str, Any]:
@@ -222,7 +211,7 @@ class Gateway:
         try:
             async with self.relay(call) as reply:
                 assert not isinstance(reply, StreamReply)
-                answer: dict[str, Any] = orjson.loads(reply.body)
+                answer: dict[str, Any] = loads(reply.body)
                 return answer
         finally:
             lease.release()
@@ -245,11 +234,10 @@ class Gateway:
                         for frame in framer.feed(piece):
                             if frame.data is None or frame.data.strip() == b"[DONE]":
                                 continue
-                            if call.error is not None:
+                            chunk: dict[str, Any] = loads(frame.data)
+                            if call.error is not None and chunk.get("error"):
                                 raise call.error
-                            yield orjson.loads(frame.data)
-                if call.error is not None:
-                    raise call.error
+                            yield chunk
         finally:
             lease.release()
 
@@ -257,15 +245,20 @@ class Gateway:
         """Read the configuration again; a bad one changes nothing and is said in the log."""
         if self._load is None:
             return
-        try:
-            config = await asyncio.to_thread(self._load)
-        except (ConfigError, OSError) as exc:
-            LOGGER.error("The configuration was not reloaded: %s", exc)
-            return
+        async with self._reloading:  # or one that read earlier could come later
+            try:
+                config = await asyncio.to_thread(self._load)
+            except (ConfigError, OSError) as exc:
+                LOGGER.error("The configuration was not reloaded: %s", exc)
+                return
+            self._take_over(config)
+
+    def _take_over(self, config: Config) -> None:
         old = self.config.server
         if (config.server.listen_host, config.server.listen_port) != (old.listen_host, old.listen_port):
             LOGGER.warning("server.listen has changed; that takes a restart.")
         self._snapshot = Snapshot(config, user_agent=USER_AGENT)
+        self._places.resize(config.providers.values())
         self._discovery.forget()
         LOGGER.info("Configuration reloaded: %d models, %d keys.", len(config.models), len(config.keys))
 
@@ -273,20 +266,36 @@ class Gateway:
         """Run something beside the calls; it is cancelled when the gateway closes."""
         task = asyncio.create_task(work, name=name)  # noqa: TID251 - the place that holds and names them
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
 
-    async def _reply(self, attempts: Attempts, call: Call, ask: Ask, route: Route) -> Reply:
-        early_s = route.settings.early_commit_s
-        if early_s is None or not ask.stream:
-            return await attempts.reply()
-        return await early_reply(
-            attempts,
-            call,
-            early_s=early_s,
-            keepalive_s=route.settings.keepalive_s,
-            clock=self._clock,
-        )
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            LOGGER.error("The task %r failed.", task.get_name(), exc_info=exc)
+
+    @asynccontextmanager
+    async def _reply(
+        self, attempts: Attempts, call: Call, watch: Watch, stream: CallSettings | None
+    ) -> AsyncIterator[Reply]:
+        """The reply of the attempts, which end with the block; `stream` has the settings where a stream is wanted."""
+        early: EarlyReply | None = None
+        reply: Reply | None = None
+        try:
+            if stream is None or stream.early_commit_s is None:
+                reply = await attempts.reply()
+            else:
+                early = EarlyReply(attempts, call, watch=watch, keepalive_s=stream.keepalive_s, clock=self._clock)
+                reply = await early.reply(stream.early_commit_s)
+            yield reply
+        finally:
+            try:
+                if early is not None:
+                    await early.close()
+            finally:
+                attempts.close()
+                if isinstance(reply, StreamReply):
+                    await reply.chunks.aclose()
 
     def _in_process(self, body: Mapping[str, Any], principal: Principal, *, stream: bool) -> Call:
         try:
@@ -314,6 +323,7 @@ class Gateway:
                 await self.reload()
 
     async def _stop(self) -> None:
+        self._calls.end_now()  # nobody watches their waits any more
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

@@ -3,75 +3,103 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 
 from modelserver.config import Provider
 from modelserver.errors import Unavailable
 from modelserver.gateway.lifecycle import Expired, Watch
 
 
+class Place:
+    """A place at a provider, held until `release`."""
+
+    __slots__ = ("_desk",)
+
+    def __init__(self, desk: _Desk) -> None:
+        self._desk: _Desk | None = desk
+
+    def release(self) -> None:
+        """Give the place to the next in line; may be called twice."""
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            desk.taken -= 1
+            desk.serve()
+
+
 class Places:
     """Who is being served and who waits, per provider name; first come, first served."""
 
     def __init__(self) -> None:
-        self._taken: dict[str, int] = {}
-        self._lines: dict[str, deque[asyncio.Future[None]]] = {}
+        self._desks: dict[str, _Desk] = {}
 
     def held(self) -> int:
-        """Places taken over all providers."""
-        return sum(self._taken.values())
+        """Places taken over all providers, those without a limit included."""
+        return sum(desk.taken for desk in self._desks.values())
 
-    @asynccontextmanager
-    async def hold(self, provider: Provider, watch: Watch) -> AsyncIterator[None]:
-        """Hold a place of the provider.
+    def waiting(self) -> int:
+        """Calls in line over all providers."""
+        return sum(len(desk.line) for desk in self._desks.values())
+
+    def resize(self, providers: Iterable[Provider]) -> None:
+        """Take over the limits of a new configuration: more places are given out, fewer are waited for."""
+        for provider in providers:
+            desk = self._desks.get(provider.name)
+            if desk is not None:
+                desk.limit = _limit(provider)
+                desk.serve()
+
+    async def take(self, provider: Provider, watch: Watch) -> Place:
+        """A place at the provider.
 
         Raises:
             Unavailable: `queue_full`, the line is as long as it may be, or the place did not come in time.
         """
-        if provider.concurrency is None:
-            yield
-            return
-        name = provider.name
-        if self._taken.get(name, 0) < provider.concurrency and not self._lines.get(name):
-            self._taken[name] = self._taken.get(name, 0) + 1
-        else:
-            await self._wait(provider, watch)
-        try:
-            yield
-        finally:
-            self._leave(provider)
-
-    async def _wait(self, provider: Provider, watch: Watch) -> None:
-        line = self._lines.setdefault(provider.name, deque())
-        if provider.queue is not None and len(line) >= provider.queue:
+        desk = self._desks.get(provider.name)
+        if desk is None:
+            desk = self._desks[provider.name] = _Desk(_limit(provider))
+        if desk.taken < desk.limit:  # then nobody is in line
+            desk.taken += 1
+            return Place(desk)
+        if provider.queue is not None and len(desk.line) >= provider.queue:
             raise _full(provider)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.append(turn)
+        desk.line.append(turn)
         try:
             await watch.wait(turn)
         except BaseException as exc:
             if turn.done() and not turn.cancelled():
-                self._leave(provider)  # the place came in the moment of leaving: the next one gets it
-            elif turn in line:
-                line.remove(turn)
+                Place(desk).release()  # the place came in the moment of leaving: the next one gets it
+            elif turn in desk.line:
+                desk.line.remove(turn)
             if isinstance(exc, Expired):
                 raise _full(provider) from None
             raise
+        return Place(desk)
 
-    def _leave(self, provider: Provider) -> None:
-        name = provider.name
-        line = self._lines.get(name)
-        # A reload may have lowered the number of places.
-        while line and self._taken[name] <= (provider.concurrency or 1):
-            turn = line.popleft()
+
+class _Desk:
+    """One provider's places. Calls without a limit are counted too: a reload may set one."""
+
+    __slots__ = ("limit", "line", "taken")
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.taken = 0
+        self.line: deque[asyncio.Future[None]] = deque()
+
+    def serve(self) -> None:
+        """Give free places to those who wait."""
+        while self.line and self.taken < self.limit:
+            turn = self.line.popleft()
             if not turn.done():
+                self.taken += 1
                 turn.set_result(None)
-                return
-        self._taken[name] -= 1
-        if not self._taken[name]:
-            del self._taken[name]
+
+
+def _limit(provider: Provider) -> float:
+    return math.inf if provider.concurrency is None else provider.concurrency
 
 
 def _full(provider: Provider) -> Unavailable:

@@ -8,6 +8,8 @@ from typing import Final
 import attrs
 
 _MINUTE_S: Final = 60.0
+_ROUNDING: Final = 1e-6
+"""What sums of fractions may lack of a whole request: who waits as long as told must not be refused for it."""
 
 
 class RequestBucket:
@@ -28,7 +30,7 @@ class RequestBucket:
     def wait_s(self, *, now_s: float) -> float:
         """Seconds until one request is there to take; 0.0 when it is there now."""
         self._refill(now_s)
-        if self._level >= 1.0:
+        if self._level >= 1.0 - _ROUNDING:
             return 0.0
         return (1.0 - self._level) * _MINUTE_S / self.rpm if self.rpm else _MINUTE_S
 
@@ -39,7 +41,7 @@ class RequestBucket:
 
     def remaining(self) -> int:
         """Whole requests left after the last `take`."""
-        return max(0, math.floor(self._level))
+        return max(0, math.floor(self._level + _ROUNDING))
 
     def full_in_s(self) -> float:
         """Seconds from the last `take` until the bucket is full again."""

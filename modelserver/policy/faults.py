@@ -19,6 +19,7 @@ from modelserver.errors import (
     InvalidRequest,
     NotFound,
     RateLimited,
+    StreamBroken,
     UpstreamConnectTimeout,
     UpstreamFailed,
     UpstreamOverloaded,
@@ -91,12 +92,12 @@ def classify(
     """Judge an error answer.
 
     `clean` redacts what the provider said. `should_retry` is the provider's own word on it (`x-should-retry`), which
-    wins over ours where a retry is possible at all.
+    wins over ours where a retry is possible at all: what it refuses about the request itself stays refused.
     """
     fault = _classify(complaint, provider, clean, retry_after_s)
-    if should_retry is None or fault.error.kind in (ErrorKind.INVALID, ErrorKind.NOT_FOUND):
+    if should_retry is None:
         return fault
-    if should_retry and fault.verdict is Verdict.GIVE_UP:
+    if should_retry and fault.verdict is Verdict.GIVE_UP and fault.error.kind is ErrorKind.UPSTREAM:
         return attrs.evolve(fault, verdict=Verdict.RETRY)
     if not should_retry and fault.verdict in (Verdict.RETRY, Verdict.RETRY_ONCE):
         return attrs.evolve(fault, verdict=Verdict.NEXT_TARGET)
@@ -110,7 +111,7 @@ def judge(error: GatewayError) -> Fault:
             return Fault(error=error, verdict=Verdict.RETRY_ONCE)
         case UpstreamTimeout():
             return Fault(error=error, verdict=Verdict.NEXT_TARGET)
-        case UpstreamFailed(code="upstream_too_large"):
+        case StreamBroken() | UpstreamFailed(code="upstream_too_large"):
             return Fault(error=error, verdict=Verdict.GIVE_UP)
         case UpstreamFailed():
             return Fault(error=error, verdict=Verdict.RETRY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
@@ -52,12 +53,15 @@ class AccessLog:
 def _json_line(fields: dict[str, Any]) -> str:
     said = {name: value for name, value in fields.items() if value is not None}
     said["time"] = _moment(fields["time"])
-    return orjson.dumps(said).decode() + "\n"
+    line = orjson.dumps(said).decode()
+    # JSON may hold U+2028 and its like as they are, but readers of lines may take them for ends of lines.
+    return f"{line if line.isprintable() else json.dumps(said)}\n"
 
 
 def _text_line(fields: dict[str, Any]) -> str:
     """`12:00:01 200 POST /v1/chat/completions 812ms model=gpt-5 …`"""
-    head = f"{_moment(fields['time'])[11:19]} {fields['status']} {fields['method']} {fields['path']} {fields['ms']}ms"
+    path = _word(fields["path"])
+    head = f"{_moment(fields['time'])[11:19]} {fields['status']} {fields['method']} {path} {fields['ms']}ms"
     rest = (
         f" {name}={_word(value)}"
         for name, value in fields.items()
@@ -67,8 +71,9 @@ def _text_line(fields: dict[str, Any]) -> str:
 
 
 def _word(value: object) -> str:
+    """The value as one word; what could look like more than that, or like another line, is quoted and escaped."""
     text = str(value)
-    return text if text.isprintable() and " " not in text else orjson.dumps(text).decode()
+    return text if text.isprintable() and " " not in text and '"' not in text else json.dumps(text)
 
 
 def _moment(unix_s: float) -> str:

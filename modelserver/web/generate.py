@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Awaitable
-from typing import Final
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_writer import StreamWriter
 
 from modelserver.dialects.openai_chat import CHAT
-from modelserver.errors import ClientLeft
+from modelserver.errors import ClientLeft, GatewayError
 from modelserver.gateway.call import Call, StreamReply
 from modelserver.gateway.lifecycle import Expired
 from modelserver.upstream.credentials import EVENT_STREAM, FORWARDED, JSON
@@ -41,7 +44,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         wire=wire,
         principal=trace.principal,
         started_s=trace.started_s,
-        forwarded={name: headers[name] for name in FORWARDED if name in headers},
+        forwarded=_forwarded(headers),
         has_left=left_by(request),
     )
     async with gateway.relay(call) as reply:
@@ -50,12 +53,33 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         response = web.Response(body=reply.body, headers=_STREAM_HEADERS if reply.is_stream else _JSON_HEADERS)
         # Written here and not by aiohttp afterwards, so that what limits hold is held to the last byte.
         await response.prepare(request)
+        trace.begun = response
         return await _finish(request, call, response, len(reply.body))
+
+
+async def break_off(request: web.Request, response: web.StreamResponse, error: GatewayError) -> web.StreamResponse:
+    """End an answer that failed after its head has left: a stream with its error event, anything with the connection.
+
+    What the failure is about can be a client that does not read, so that nothing is waited for here.
+    """
+    trace = request[TRACE]
+    writer = request.writer
+    assert isinstance(writer, StreamWriter)
+    trace.error_code = error.code or error.kind.value
+    response.force_close()
+    with suppress(ConnectionError):
+        if response.content_length is None:
+            await writer.write(CHAT.encode_error_event(error), drain=False)
+        writer.set_eof()
+    if request.transport is not None:
+        asyncio.get_running_loop().call_later(STALLED_S, request.transport.abort)
+    return response
 
 
 async def _write_stream(request: web.Request, call: Call, reply: StreamReply) -> web.StreamResponse:
     response = web.StreamResponse(headers=_STREAM_HEADERS)
     await response.prepare(request)
+    request[TRACE].begun = response
     transport = request.transport
     try:
         async for chunk in reply.chunks:
@@ -71,8 +95,9 @@ async def _write_stream(request: web.Request, call: Call, reply: StreamReply) ->
 
 
 async def _finish(request: web.Request, call: Call, response: web.StreamResponse, size: int) -> web.StreamResponse:
+    transport = request.transport
     try:
-        if size > _GUARDED_BYTES:
+        if size > _GUARDED_BYTES or (transport is not None and transport.get_write_buffer_size()):
             await _sent(request, call, response.write_eof(), size)
         else:
             await response.write_eof()
@@ -81,8 +106,11 @@ async def _finish(request: web.Request, call: Call, response: web.StreamResponse
     return response
 
 
-async def _sent(request: web.Request, call: Call, sending: Awaitable[None], size: int) -> None:
+async def _sent(request: web.Request, call: Call, writing: Coroutine[Any, Any, None], size: int) -> None:
     """Await a write, for as long as the client takes some of it every minute.
+
+    The write goes on in a task of its own while the waits for it end: once a drain of aiohttp's is cancelled, every
+    later one of that connection is cancelled too (3.14.5: `_drain_waiter` stays).
 
     Raises:
         ClientLeft: It takes nothing, or the call has lasted as long as it may.
@@ -92,16 +120,29 @@ async def _sent(request: web.Request, call: Call, sending: Awaitable[None], size
     transport = request.transport
     assert watch is not None
     left: float = math.inf if transport is None else transport.get_write_buffer_size() + size
-    while True:
-        try:
-            await watch.wait(sending, gateway.clock.now_s() + STALLED_S)
-            return
-        except Expired:
-            now_left = 0 if transport is None else transport.get_write_buffer_size()
-            if now_left >= left or gateway.clock.now_s() >= watch.ends_s:
-                raise ClientLeft("The client does not read its answer.") from None
-            left = now_left
-            sending = request.writer.drain()
+    sending = asyncio.ensure_future(writing)  # noqa: TID251 - held here, ended below
+    try:
+        while True:
+            try:
+                await watch.wait(asyncio.shield(sending), gateway.clock.now_s() + STALLED_S)
+                return
+            except Expired:
+                now_left = 0 if transport is None else transport.get_write_buffer_size()
+                if now_left >= left or gateway.clock.now_s() >= watch.ends_s:
+                    raise ClientLeft("The client does not read its answer.") from None
+                left = now_left
+    finally:
+        if not sending.cancel() and not sending.cancelled():
+            sending.exception()  # seen, if by nobody else
+
+
+def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+    """What of the client's headers travels on; values that are no plain text would only be refused further on."""
+    return {
+        name: value
+        for name in FORWARDED
+        if (value := headers.get(name)) is not None and value.isascii() and value.isprintable()
+    }
 
 
 def _gone(request: web.Request, call: Call, response: web.StreamResponse) -> web.StreamResponse:

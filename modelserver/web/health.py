@@ -27,5 +27,5 @@ async def ready(request: web.Request) -> web.StreamResponse:
         status=503 if draining else 200,
         body=_DRAINING if draining else _READY,
         content_type="application/json",
-        headers={"Cache-Control": "no-store"},
+        headers={"Cache-Control": "no-store", **({"Retry-After": "5"} if draining else {})},
     )

@@ -24,6 +24,8 @@ class Trace:
     lease: Lease | None = None
     call: Call | None = None
     error_code: str | None = None
+    begun: web.StreamResponse | None = None
+    """The answer whose head has left: no other can be sent any more."""
 
 
 GATEWAY: Final = web.AppKey("GATEWAY", Gateway)

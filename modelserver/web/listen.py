@@ -122,9 +122,9 @@ def raise_descriptor_limit(connections: int) -> str | None:
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
         soft = limit
-    if soft >= wanted:
+    if soft >= connections + 200:
         return None
     return (
-        f"max_connections = {connections} may need {wanted} open files, and {soft} are allowed: "
-        "raise the limit (ulimit -n, LimitNOFILE=) or lower max_connections"
+        f"server.max_connections: {connections} need up to {wanted} open files, and {soft} are allowed: "
+        "raise the limit (ulimit -n, LimitNOFILE=), or lower max_connections"
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -15,17 +17,19 @@ from aiohttp import web
 from modelserver.config.addresses import is_loopback
 from modelserver.dialects.openai_chat import CHAT
 from modelserver.errors import (
+    ClientLeft,
     ErrorKind,
     GatewayError,
     InternalError,
-    InvalidRequest,
     MethodNotAllowed,
     NotAuthenticated,
-    NotFound,
     PermissionDenied,
     RateLimited,
 )
+from modelserver.gateway.call import Call
 from modelserver.gateway.gateway import Gateway
+from modelserver.policy.principals import Principal
+from modelserver.web.generate import break_off
 from modelserver.web.keys import ACCESS_LOG, GATEWAY, ROOT, TRACE, Trace
 from modelserver.web.routes import spec_of
 from modelserver.wire.headers import is_sane_id
@@ -34,21 +38,24 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOGGER: Final = logging.getLogger("modelserver.web")
 _CREDENTIALS: Final = ("x-api-key", "x-goog-api-key")
-_LOCALHOST: Final = "localhost"
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?")
+_HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]+")
+_LOGGED_CHARS: Final = 200
 
 
 @web.middleware
 async def trace(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, and the access log its line."""
-    given = request.headers.get("X-Request-Id", "")
     gateway = request.app[GATEWAY]
-    started = Trace(given if is_sane_id(given) else f"req_{secrets.token_hex(12)}", gateway.clock.now_s())
-    request[TRACE] = started
+    started = request[TRACE] = Trace(_request_id(request), gateway.clock.now_s())
     status = 499
     try:
         response = await handler(request)
         status = response.status
         return response
+    except asyncio.CancelledError:
+        started.error_code = ErrorKind.CANCELLED.value
+        raise
     finally:
         log = request.app.get(ACCESS_LOG)
         if log is not None:
@@ -62,15 +69,14 @@ async def map_errors(request: web.Request, handler: Handler) -> web.StreamRespon
         return await handler(request)
     except GatewayError as exc:
         error = exc
-    except web.HTTPException as exc:
-        error = _of_http(request, exc)
     except ConnectionError:
-        raise
+        error = ClientLeft("The client closed the connection.")
     except Exception:
         identity = request[TRACE].id
         LOGGER.exception("request %s failed", identity)
         error = InternalError(f"The server failed to answer; tell its operator the request id {identity}.")
-    return _error_response(request, error)
+    begun = request[TRACE].begun
+    return _error_response(request, error) if begun is None else await break_off(request, begun, error)
 
 
 @web.middleware
@@ -82,14 +88,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     if access == "catalogue":
         access = "key" if gateway.config.server.catalogue == "keys" else "public"
     if access != "public":
-        if gateway.config.server.open:
-            _check_place(request, gateway)
-        credential = _credential(request)
-        if access == "optional" and credential is None and not gateway.config.server.open:
-            principal = gateway.snapshot.directory.anonymous
-        else:
-            principal = gateway.authenticate(credential)
-        request[TRACE].principal = principal
+        request[TRACE].principal = _principal(request, gateway, is_optional=access == "optional")
     return await handler(request)
 
 
@@ -142,12 +141,12 @@ async def preflight(request: web.Request, handler: Handler) -> web.StreamRespons
     """Answer a browser's question before a cross-origin call, where CORS is configured."""
     if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
         return await handler(request)
-    cors = request.app[GATEWAY].config.server.cors
-    if not cors or (request.match_info.route.name == "system" and request.match_info.http_exception is None):
+    if not request.app[GATEWAY].config.server.cors:
         return await handler(request)
+    wanted = request.headers.get("Access-Control-Request-Headers", "")
     response = web.Response(status=204)
     response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, OPTIONS"
-    response.headers["Access-Control-Allow-Headers"] = request.headers.get("Access-Control-Request-Headers", "*")
+    response.headers["Access-Control-Allow-Headers"] = wanted if _HEADER_NAMES.fullmatch(wanted) else "*"
     response.headers["Access-Control-Max-Age"] = "600"
     return response
 
@@ -159,6 +158,22 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def _principal(request: web.Request, gateway: Gateway, *, is_optional: bool) -> Principal:
+    """Who calls; under `open` anyone on this machine, whatever credential their client insists on sending.
+
+    Raises:
+        NotAuthenticated: No key where one is needed, or a wrong one.
+        PermissionDenied: The server is open, and this caller a page of another site.
+    """
+    if gateway.config.server.open:
+        _check_place(request, gateway)
+        return gateway.authenticate(None)
+    credential = _credential(request)
+    if is_optional and credential is None:
+        return gateway.snapshot.directory.anonymous
+    return gateway.authenticate(credential)
 
 
 def _credential(request: web.Request) -> str | None:
@@ -184,31 +199,19 @@ def _check_place(request: web.Request, gateway: Gateway) -> None:
         PermissionDenied: Host or Origin is foreign.
     """
     public = urlsplit(gateway.config.server.public_url or "")
-    host = urlsplit(f"//{request.host}")
-    try:
-        is_ours = _is_local(host.hostname) or (host.hostname is not None and host.hostname == public.hostname)
-    except ValueError:
-        is_ours = False
-    if not is_ours:
+    host = request.host.lower()
+    authority = _AUTHORITY.fullmatch(host)
+    if authority is None or not (is_loopback(name := authority[1].strip("[]")) or name == public.hostname):
         raise PermissionDenied("This server is open to callers on its own machine only; the Host is another.")
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc not in (request.host, public.netloc or request.host):
+    if origin is not None and origin.lower().partition("://")[2] not in (host, public.netloc or host):
         raise PermissionDenied("This server is open to callers on its own machine only; the Origin is another.")
 
 
-def _is_local(host: str | None) -> bool:
-    return host is not None and (host == _LOCALHOST or is_loopback(host))
-
-
-def _of_http(request: web.Request, exc: web.HTTPException) -> GatewayError:
-    match exc:
-        case web.HTTPNotFound():
-            return NotFound("There is nothing at this path.", code="not_found")
-        case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(exc.allowed_methods))
-            return MethodNotAllowed(f"The method is not one of {allowed}, which this path has.")
-        case _:
-            return InvalidRequest(f"The request was refused: {exc.reason}.")
+def _request_id(request: web.Request) -> str:
+    """The client's id for the request if it is sane, else one of ours."""
+    given = request.headers.get("X-Request-Id", "")
+    return given if is_sane_id(given) else f"req_{secrets.token_hex(12)}"
 
 
 def _error_response(request: web.Request, error: GatewayError) -> web.Response:
@@ -224,8 +227,8 @@ def _error_response(request: web.Request, error: GatewayError) -> web.Response:
     match error:
         case NotAuthenticated():
             headers["WWW-Authenticate"] = "Bearer"
-        case MethodNotAllowed():
-            headers["Allow"] = ", ".join(sorted(_allowed(request)))
+        case MethodNotAllowed(allowed=allowed):
+            headers["Allow"] = ", ".join(allowed)
         case RateLimited(limit=int(limit)):
             headers["X-RateLimit-Limit-Requests"] = str(limit)
             headers["X-RateLimit-Remaining-Requests"] = "0"
@@ -250,9 +253,19 @@ def _allow_origin(headers: MutableMapping[str, str], origin: str, cors: Sequence
         headers["Vary"] = "Origin" if "Vary" not in headers else f"{headers['Vary']}, Origin"
 
 
-def _allowed(request: web.Request) -> set[str]:
-    exc = request.match_info.http_exception
-    return set(exc.allowed_methods) if isinstance(exc, web.HTTPMethodNotAllowed) else set()
+def _logged_path(request: web.Request) -> str:
+    """The path; where the caller has made it up, without what looks like a key that was put there by mistake."""
+    spec = spec_of(request)
+    if spec is not None and "{" not in spec.path:
+        return request.path
+    return request.app[GATEWAY].snapshot.redactor.clean(request.path, limit=_LOGGED_CHARS)
+
+
+def _logged_model(request: web.Request, call: Call) -> str | None:
+    """The model; one that does not exist is the caller's text, like a path that does not."""
+    if call.model is None or call.provider is not None:
+        return call.model
+    return request.app[GATEWAY].snapshot.redactor.clean(call.model, limit=_LOGGED_CHARS)
 
 
 def _line(request: web.Request, started: Trace, status: int, now_s: float) -> dict[str, object]:
@@ -264,7 +277,7 @@ def _line(request: web.Request, started: Trace, status: int, now_s: float) -> di
         "event": "request",
         "id": started.id,
         "method": request.method,
-        "path": request.path,
+        "path": _logged_path(request),
         "status": status,
         "ms": round((now_s - started.started_s) * 1000, 1),
         "key": None if principal is None else principal.key or principal.user,
@@ -274,7 +287,7 @@ def _line(request: web.Request, started: Trace, status: int, now_s: float) -> di
         usage = call.usage
         error = call.error
         line |= {
-            "model": call.model,
+            "model": _logged_model(request, call),
             "provider": call.provider,
             "attempts": call.attempts,
             "stream": call.streamed or None,

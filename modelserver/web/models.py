@@ -29,7 +29,7 @@ async def rich_models(request: web.Request) -> web.StreamResponse:
     principal = request[TRACE].principal if setting == "keys" else None
     page = gateway.snapshot.view(principal).answer(list(request.query.items()))
     headers = {**(_PUBLIC if principal is None else _PRIVATE), "ETag": page.etag}
-    if matches_etag(request.headers.get("If-None-Match", ""), page.etag):
+    if matches_etag(", ".join(request.headers.getall("If-None-Match", ())), page.etag):
         return web.Response(status=304, headers=headers)
     return web.Response(body=page.body, content_type="application/json", headers=headers)
 

@@ -25,6 +25,8 @@ HEAD_TIMEOUT_S = 10.0
 """How long a client may take over the head of a request, or to send the first byte of a new connection."""
 KEEPALIVE_S = 75.0
 """How long a connection may be idle between two requests."""
+STALLED_S = 75.0
+"""A client that takes nothing of its answer for so long is cut; generation has a shorter limit of its own."""
 LINGER_S = 5.0
 """How long the rest of a refused body is read and dropped, so that the client gets to see the refusal."""
 REFUSAL_S = 1.0
@@ -104,7 +106,7 @@ def framing_fault(message: RawRequestMessage) -> _ErrInfo | None:
 class Connection(RequestHandler):
     """A connection that gives a client `HEAD_TIMEOUT_S` for a request head and answers nonsense in JSON."""
 
-    __slots__ = ("_head_s", "_notices", "_opened_s", "_told_s")
+    __slots__ = ("_head_s", "_notices", "_opened_s", "_told_s", "_unsent", "_unsent_s")
 
     def __init__(self, manager: Server, *, loop: asyncio.AbstractEventLoop, notices: Notices, **kwargs: Any) -> None:
         super().__init__(manager, loop=loop, **kwargs)
@@ -114,6 +116,9 @@ class Connection(RequestHandler):
         """When the first byte of a request came whose head is not complete; 0.0: there is none such."""
         self._told_s = 0.0
         """When the client was told that its time is over; 0.0: it was not."""
+        self._unsent = 0
+        self._unsent_s = 0.0
+        """When the client last took something of what waits to be sent."""
 
     @property
     def waiting(self) -> bool:
@@ -157,7 +162,12 @@ class Connection(RequestHandler):
             request.content.set_exception(RequestPayloadError(_BROKEN_BODY))
 
     def expire(self, now_s: float) -> None:
-        """Close the connection if a request head is overdue: with a 408 if some of it has come."""
+        """Close the connection if its client takes nothing of an answer, or lets a request head wait for too long."""
+        if self._is_stalled(now_s):
+            self._notices.say("Clients that did not read their answers", f"from {self._address()}")
+            if self.transport is not None:
+                self.transport.abort()
+            return
         if self._told_s:
             if now_s - self._told_s >= REFUSAL_S:
                 self.force_close()
@@ -174,6 +184,14 @@ class Connection(RequestHandler):
         self.transport.write_eof()
         self._close = True
         self._told_s = now_s
+
+    def _is_stalled(self, now_s: float) -> bool:
+        unsent = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        if unsent == 0 or unsent < self._unsent or self._unsent == 0:
+            self._unsent, self._unsent_s = unsent, now_s
+            return False
+        self._unsent = unsent
+        return now_s - self._unsent_s >= STALLED_S
 
     def handle_error(
         self,

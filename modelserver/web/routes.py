@@ -31,7 +31,7 @@ class Spec:
 ROUTES: Final = (
     Spec(method="POST", path="/v1/chat/completions", handler=chat_completions, access="key", limited=True),
     Spec(method="GET", path="/v1/models", handler=openai_models, access="optional"),
-    Spec(method="GET", path="/v1/models/{model:.+}", handler=openai_model, access="optional"),
+    Spec(method="GET", path="/v1/models/{model:(?s:.+)}", handler=openai_model, access="optional"),
     Spec(method="GET", path="/api/v1/models", handler=rich_models, access="catalogue"),
     Spec(method="GET", path="/health", handler=health),
     Spec(method="GET", path="/healthz", handler=health),
@@ -39,6 +39,7 @@ ROUTES: Final = (
     Spec(method="GET", path="/readyz", handler=ready),
 )
 ROOT_PATH: Final = "/"
+ANY_PATH: Final = "/{path:(?s:.*)}"
 _BY_HANDLER: Final = {spec.handler: spec for spec in ROUTES}
 
 

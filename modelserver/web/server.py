@@ -34,6 +34,8 @@ GRACE_S = 1.0
 FLUSH_S = 1.0
 """How long the last bytes of the last answers may take to leave."""
 _STEP_S = 0.05
+# An accepted socket is a connection some turns of the loop later; a listener that is closed before then loses it.
+_ACCEPT_TURNS = 5
 
 
 class Calls(Protocol):
@@ -236,7 +238,8 @@ async def _drain(
     deadline_s = loop.time() + max(settings.drain_s, settings.drain_delay_s)
     gateway.begin_drain()
     LOGGER.info("Draining for up to %g s: %d calls are open", settings.drain_s, gateway.open_calls)
-    await _pause(settings.drain_delay_s, hurry)
+    if settings.drain_delay_s:
+        await _pause(settings.drain_delay_s, hurry)
     await _accept_rest(sockets)
     for site in list(runner.sites):
         await site.stop()
@@ -271,9 +274,11 @@ async def _accept_rest(sockets: Sequence[socket.socket]) -> None:
     waiting = select.poll()
     for listener in sockets:
         waiting.register(listener.fileno(), select.POLLIN)
-    for _ in range(100):  # bounded: newcomers could keep it going for ever
+    quiet_turns = 0
+    for _ in range(1000):  # bounded: newcomers could keep it going for ever
         await asyncio.sleep(0)
-        if not waiting.poll(0):
+        quiet_turns = 0 if waiting.poll(0) else quiet_turns + 1
+        if quiet_turns == _ACCEPT_TURNS:
             return
 
 
@@ -307,7 +312,7 @@ def _loop_exceptions_to(notices: Notices) -> Iterator[None]:
         exc = context.get("exception")
         message = str(context.get("message", ""))
         if isinstance(exc, ValueError) and "_start_serving" in message:
-            return  # asyncio tries to accept again a second after it failed, though the listener be closed by then
+            return  # see below
         if isinstance(exc, OSError) and exc.errno in (errno.EMFILE, errno.ENFILE):
             notices.say(
                 "No file descriptor is free",
@@ -322,4 +327,7 @@ def _loop_exceptions_to(notices: Notices) -> Iterator[None]:
     try:
         yield
     finally:
-        loop.set_exception_handler(before)
+        # Where accepting failed, asyncio tries again a second later, closed listener or not: a thousand timers that
+        # fail, and may do so only when everything here is over. Its own handler would write a traceback for each.
+        if before is not None:
+            loop.set_exception_handler(before)

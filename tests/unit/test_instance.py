@@ -142,6 +142,11 @@ INSTANCES: list[Any] = [
         {"$ref": "#/$defs/a~1b%20c", "$defs": {"a/b c": {"type": "integer"}}}, 1, id="a reference with escapes"
     ),
     pytest.param({"$ref": "#/$defs/a", "minimum": 7, "$defs": {"a": {"type": "integer"}}}, 7, id="beside a reference"),
+    pytest.param(
+        {"required": list("abcdef"), "additionalProperties": {"$ref": "#/$defs/a"}, "$defs": {"a": {"type": "null"}}},
+        dict.fromkeys("abcdef"),
+        id="a reference followed again and again, side by side",
+    ),
     pytest.param({"$ref": "https://example.org/schema"}, "text", id="a reference that leads out"),
     pytest.param(
         {"$ref": "#/$defs/node", "$defs": {"node": NODE}},
@@ -294,6 +299,7 @@ JUDGED: list[Any] = [
     pytest.param([], {"contains": {}, "minContains": 0}, True, id="nothing need be contained"),
     pytest.param([1, 1], {"contains": {}, "maxContains": 1}, False, id="too much contained"),
     pytest.param("a", {"oneOf": [{}, {"type": "string"}]}, False, id="two of one"),
+    pytest.param("a", {"oneOf": [{"type": "null"}, {"type": "array"}]}, False, id="none of one"),
     pytest.param("a", {"oneOf": [{"pattern": "a"}, {"pattern": "b"}]}, True, id="one of two patterns"),
     pytest.param("a", {"not": {"pattern": "b"}}, True, id="not a pattern"),
     pytest.param("a", {"$ref": "#/nowhere/1"}, True, id="a reference to nothing"),

@@ -209,6 +209,7 @@ async def test_an_answer_ends_where_the_request_wants(fields: dict[str, Any], ex
 CALLS: list[Any] = [
     pytest.param({"tools": [WEATHER, TIME]}, ("weather", '{"city":"city"}'), id="the first tool"),
     pytest.param({"tools": [SEARCH, TIME]}, ("time", "{}"), id="the first that is not the provider's own"),
+    pytest.param({"tools": [{"function": {"name": "time"}}]}, ("time", "{}"), id="a tool without type"),
     pytest.param({"tools": [TIME], "tool_choice": "required"}, ("time", "{}"), id="required"),
     pytest.param(
         {"tools": [WEATHER, TIME], "tool_choice": {"type": "function", "function": {"name": "time"}}},
@@ -398,12 +399,17 @@ async def test_choices_are_streamed_side_by_side() -> None:
     assert deltas(given, 0) == deltas(given, 1)
 
 
-async def test_every_choice_of_a_stream_finishes_after_its_last_word() -> None:
+async def test_every_choice_of_a_stream_finishes_after_its_own_last_word() -> None:
     given = [chunk["choices"][0] for chunk in await chunks(n=2)]
-    finished = [(each["index"], each["finish_reason"]) for each in given if each["finish_reason"]]
 
-    assert finished == [(0, "stop"), (1, "stop")]
-    assert given[-1]["index"] == 1
+    assert [(each["index"], each["finish_reason"]) for each in given[-6:]] == [
+        (0, None),
+        (0, "stop"),
+        (1, None),
+        (1, None),
+        (1, None),
+        (1, "stop"),
+    ]
 
 
 async def test_a_stream_without_words_still_finishes() -> None:
@@ -525,7 +531,7 @@ BAD: list[Any] = [
     pytest.param(body(stop=["a", None]), "stop", id="a stop that is null"),
     pytest.param(body(tools={}), "tools", id="tools in an object"),
     pytest.param(body(tools=[1]), "tools[0].type", id="a tool that is a number"),
-    pytest.param(body(tools=[WEATHER, {}]), "tools[1].type", id="a tool without type"),
+    pytest.param(body(tools=[WEATHER, {}]), "tools[1].function.name", id="an empty tool"),
     pytest.param(body(tools=[{"type": "function"}]), "tools[0].function.name", id="a function without name"),
     pytest.param(body(functions=[1]), "functions[0].name", id="a function that is a number"),
     pytest.param(

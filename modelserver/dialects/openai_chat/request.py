@@ -85,13 +85,18 @@ def read_request(wire: bytes) -> Ask:
     """A checked request.
 
     Raises:
-        InvalidRequest: It is not JSON, a field is wrong, or a field that is read here stands twice.
+        InvalidRequest: It is not JSON, a field is wrong, or a field that is read here stands twice; another spelling
+            of `model` (`Model`) counts as a second one.
     """
     parsed = parse_body(wire)
     ask = check_request(parsed)
     repeated = repeated_member(wire, parsed, FIELDS)
     if repeated is not None:
         raise InvalidRequest(f"The field {repeated} is given twice.", param=repeated)
+    for key in parsed:
+        # Servers written in Go read names without regard to case, and would take this one for the model.
+        if len(key) == len("model") and key != "model" and key.lower() == "model":
+            raise InvalidRequest("The name of a model is given as model, in small letters, and once.", param=key)
     return Ask(
         model=ask.model, stream=ask.stream, wants_usage=ask.stream and ask.include_usage, wire=wire, parsed=parsed
     )
@@ -152,8 +157,8 @@ _INTEGER: Final = integer()
 
 
 def _check_seed(value: Any, path: str) -> None:
-    # An integer past 64 bits is a float by now; the provider gets its digits.
-    if type(value) is float and abs(value) >= 2**63 and value.is_integer():
+    # 7e0 is an integer too, and one past 64 bits is a float by now; the provider gets its digits.
+    if type(value) is float and value.is_integer():
         return
     _INTEGER(value, path)
 

@@ -14,13 +14,17 @@ from modelserver.errors import GatewayError, UpstreamFailed
 from modelserver.ir.types import MAX_TOKENS, Complaint, Usage
 from modelserver.wire.json_splice import Edit, get_member, splice
 
-_COUNT_PATHS: Final = (
-    ("cache_read", "prompt_tokens_details", "cached_tokens"),
-    ("cache_write", "prompt_tokens_details", "cache_write_tokens"),
-    ("audio_in", "prompt_tokens_details", "audio_tokens"),
-    ("reasoning", "completion_tokens_details", "reasoning_tokens"),
-    ("audio_out", "completion_tokens_details", "audio_tokens"),
-)
+_TOTALS: Final[Mapping[str, str]] = {"prompt_tokens": "input", "completion_tokens": "output", "total_tokens": "total"}
+_DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
+    "prompt_tokens_details": {
+        "cached_tokens": "cache_read",
+        "cache_write_tokens": "cache_write",
+        "audio_tokens": "audio_in",
+    },
+    "completion_tokens_details": {"reasoning_tokens": "reasoning", "audio_tokens": "audio_out"},
+}
+# Moonshot, DeepSeek, Databricks and Mistral, in that order.
+_CACHE_READ: Final = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens")
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -45,7 +49,8 @@ def loads(text: bytes) -> Any:
         return orjson.loads(text)
     except ValueError:
         try:
-            return json.loads(text, parse_constant=_refuse)
+            # Decoded here: given bytes, the standard library guesses at UTF-16 and lets raw surrogates through.
+            return json.loads(text.decode(), parse_constant=_refuse)
         except RecursionError as exc:
             raise ValueError("nested too deep") from exc
 
@@ -65,7 +70,7 @@ def read_answer(body: bytes) -> WholeAnswer | Complaint:
     if parsed.get("error"):
         return read_complaint(200, parsed)
     choices = parsed.get("choices")
-    if not isinstance(choices, list) or not choices:
+    if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
         raise _invalid("has no choices")
     return WholeAnswer(parsed=parsed, usage=read_usage(parsed), output_chars=sum(map(_message_chars, choices)))
 
@@ -93,10 +98,9 @@ def read_complaint(status: int, parsed: Mapping[str, Any]) -> Complaint:
     code = fields.get("code")
     if status == 200:
         status = next((number for number in map(_status, (code, fields.get("status"))) if number is not None), 502)
-    message = error if isinstance(error, str) else fields.get("message", fields.get("detail"))
     return Complaint(
         status=status,
-        message=_message(message),
+        message=error if isinstance(error, str) else _message(fields),
         type=_text(fields.get("type")),
         code=_text(code),
         param=_text(fields.get("param")),
@@ -105,40 +109,81 @@ def read_complaint(status: int, parsed: Mapping[str, Any]) -> Complaint:
 
 
 def read_usage(parsed: Mapping[str, Any]) -> Usage | None:
-    """The usage of an answer or chunk; None when it has none that can be trusted.
+    """The usage of an answer; None when it has none that can be trusted."""
+    return reconciled(read_counts(parsed))
 
-    Where providers disagree on what includes what, the totals decide: see `_reconciled`.
+
+def read_counts(parsed: Mapping[str, Any]) -> dict[str, int]:
+    """The counts that an answer or chunk reports, by our names, and `total`; what is no count is left out.
+
+    The reports of one stream are merged by updating the earlier with the later: the last count that is present wins.
     """
     usage = parsed.get("usage")
     if usage is None and isinstance(groq := parsed.get("x_groq"), dict):
         usage = groq.get("usage")
     if not isinstance(usage, dict):
-        return None
-    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+        return {}
+    counts: dict[str, int] = {}
+    for key, value in usage.items():
+        if type(value) is dict:
+            names = _DETAILS.get(key)
+            if names is not None:
+                for inner, detail in value.items():
+                    if inner in names and _is_count(detail):
+                        counts[names[inner]] = detail
+        elif key in _TOTALS and _is_count(value):
+            counts[_TOTALS[key]] = value
+    if "cache_read" not in counts:
+        for key in _CACHE_READ:
+            if _is_count(usage.get(key)):
+                counts["cache_read"] = usage[key]
+                break
+    return counts
+
+
+def reconciled(counts: Mapping[str, int]) -> Usage | None:
+    """Usage with inclusive totals and clamped parts; None where neither total is known.
+
+    Providers disagree on what includes what, so that the totals decide. Reasoning stands beside the completion at xAI
+    (total = prompt + completion + reasoning) and behind the Vercel gateway (reasoning > completion); audio stands
+    beside the prompt at Mistral. Seen in recorded answers, 2026-11.
+    """
+    prompt, completion, total = counts.get("input"), counts.get("output"), counts.get("total")
     if prompt is None and completion is None:
         return None
-    parts: dict[str, int | None] = {}
-    for name, outer, inner in _COUNT_PATHS:
-        details = usage.get(outer)
-        parts[name] = _count(details.get(inner)) if isinstance(details, dict) else None
-    if parts["cache_read"] is None:
-        parts["cache_read"] = next(
-            (
-                count
-                for key in ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens")
-                if (count := _count(usage.get(key))) is not None
-            ),
-            None,
-        )
-    return _reconciled(prompt, completion, _count(usage.get("total_tokens")), parts)
+    reasoning, audio_in = counts.get("reasoning", 0), counts.get("audio_in", 0)
+    if completion is not None and reasoning > completion:
+        completion += reasoning
+    elif prompt is not None and completion is not None:
+        if total == prompt + completion + reasoning:
+            completion += reasoning
+        elif audio_in > prompt and total == prompt + audio_in + completion:
+            prompt += audio_in
+    cache_read = _at_most(counts.get("cache_read"), prompt)
+    return Usage(
+        input=prompt,
+        output=completion,
+        cache_read=cache_read,
+        cache_write=_at_most(counts.get("cache_write"), None if prompt is None else prompt - (cache_read or 0)),
+        reasoning=_at_most(counts.get("reasoning"), completion),
+        audio_in=_at_most(counts.get("audio_in"), prompt),
+        audio_out=_at_most(counts.get("audio_out"), completion),
+    )
 
 
-def merge_usage(earlier: Usage | None, later: Usage) -> Usage:
-    """Two reports of one stream: field by field the last value that is present wins."""
-    if earlier is None:
-        return later
-    said = {name: value for name, value in attrs.asdict(later).items() if value is not None}
-    return attrs.evolve(earlier, **said)
+def text_chars(value: object) -> int:
+    """Characters in the strings within a value, the names of members not counted."""
+    chars = 0
+    left = [value]
+    while left:
+        value = left.pop()
+        if type(value) is str:
+            chars += len(value)
+        elif type(value) is dict:
+            left += value.values()
+        elif type(value) is list:
+            left += value
+    return chars
 
 
 def rename(body: bytes, model: str) -> bytes:
@@ -165,46 +210,19 @@ def _error_object(error: GatewayError) -> dict[str, str | None]:
     return {"message": error.message, "type": type_, "param": error.param, "code": error.code or code}
 
 
-def _reconciled(
-    prompt: int | None, completion: int | None, total: int | None, parts: Mapping[str, int | None]
-) -> Usage:
-    """Usage with inclusive totals and clamped parts.
-
-    Reasoning stands beside the completion at xAI (total = prompt + completion + reasoning) and behind the Vercel
-    gateway (reasoning > completion); audio stands beside the prompt at Mistral. Seen in recorded answers, 2026-11.
-    """
-    reasoning, audio_in = parts["reasoning"] or 0, parts["audio_in"] or 0
-    if prompt is not None and completion is not None:
-        if reasoning and (reasoning > completion or total == prompt + completion + reasoning):
-            completion += reasoning
-        elif audio_in > prompt and total == prompt + audio_in + completion:
-            prompt += audio_in
-    return Usage(
-        input=prompt,
-        output=completion,
-        cache_read=_at_most(parts["cache_read"], prompt),
-        cache_write=_at_most(parts["cache_write"], prompt),
-        reasoning=_at_most(parts["reasoning"], completion),
-        audio_in=_at_most(parts["audio_in"], prompt),
-        audio_out=_at_most(parts["audio_out"], completion),
-    )
-
-
 def _at_most(part: int | None, whole: int | None) -> int | None:
     return part if part is None or whole is None else min(part, whole)
 
 
-def _count(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value <= MAX_TOKENS else None
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_TOKENS
 
 
 def _message_chars(choice: object) -> int:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         return 0
-    chars = sum(len(text) for text in (message.get("content"), message.get("reasoning_content")) if type(text) is str)
-    calls = message.get("tool_calls")
-    return chars + (len(str(calls)) if calls else 0)
+    return sum(text_chars(value) for name, value in message.items() if name != "role")
 
 
 def _status(value: object) -> int | None:
@@ -217,13 +235,19 @@ def _text(value: object) -> str | None:
     return str(value) if type(value) in (str, int) and value != "" else None
 
 
-def _message(value: object) -> str | None:
-    if type(value) is str:
-        return value
-    if isinstance(value, list):  # FastAPI's validation errors
-        texts = [item["msg"] for item in value if isinstance(item, dict) and isinstance(item.get("msg"), str)]
+def _message(fields: Mapping[str, Any]) -> str | None:
+    said = fields.get("message") or fields.get("detail")
+    if isinstance(said, dict):  # Mistral wraps the details once more
+        said = said.get("message") or said.get("detail")
+    if isinstance(said, list):  # FastAPI's validation errors
+        texts = [item["msg"] for item in said if isinstance(item, dict) and isinstance(item.get("msg"), str)]
         return "; ".join(texts) or None
-    return None
+    if not isinstance(said, str):
+        return None
+    metadata = fields.get("metadata")
+    cause = metadata.get("raw") if isinstance(metadata, dict) else None
+    # OpenRouter says "Provider returned error" and has the provider's own words there.
+    return f"{said}: {cause}" if cause and isinstance(cause, str) else said
 
 
 def _invalid(what: str) -> UpstreamFailed:

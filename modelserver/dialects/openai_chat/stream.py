@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-from modelserver.dialects.openai_chat.response import loads, merge_usage, read_complaint, read_usage
+from modelserver.dialects.openai_chat.response import loads, read_complaint, read_counts, reconciled, text_chars
 from modelserver.dialects.openai_chat.vocab import DONE, DONE_FRAME
-from modelserver.errors import GatewayError, UpstreamFailed
+from modelserver.errors import GatewayError, StreamBroken, UpstreamFailed
 from modelserver.ir.types import Complaint, Usage
-from modelserver.wire.json_splice import Edit, get_member, splice
+from modelserver.wire.json_splice import get_member
 from modelserver.wire.sse import Frame, SseFramer
+
+_REASONING: Final = frozenset(("reasoning_content", "reasoning", "reasoning_details"))
+_DATA_LINE = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|(?<=[\r\n]))data(?:: ?|(?=[\r\n]))")
 
 
 class ChatStreamRelay:
@@ -39,18 +44,22 @@ class ChatStreamRelay:
         self._framer = SseFramer()
         self._withhold_usage = withhold_usage
         self._rename = rename
-        self._unfinished: set[object] = set()
-        self._finished: set[object] = set()
+        self._new_model = b"" if rename is None else orjson.dumps(rename)
+        self._counts: dict[str, int] = {}
+        self._unfinished: set[int] = set()
+        self._finished: set[int] = set()
 
     def feed(self, data: bytes) -> bytes:
-        """What of the stream may leave now; empty after `failure`."""
-        if self.failure is not None:
+        """What of the stream may leave now; empty after `failure` and once `done`."""
+        if self.done or self.failure is not None:
             return b""
         out: list[bytes] = []
         try:
             for frame in self._framer.feed(data):
                 if not self._relay(frame, out):
                     break
+            else:
+                self.failure = self._framer.failure
         except GatewayError as error:
             self.failure = error
         return b"".join(out)
@@ -61,59 +70,67 @@ class ChatStreamRelay:
             return b""
         out: list[bytes] = []
         rest = self._framer.close()
-        if rest is not None and not rest.malformed and _is_whole(rest):
-            try:
+        try:
+            if rest is not None and not rest.malformed and (rest.data is None or _is_whole(rest.data)):
                 self._relay(rest, out)
-            except GatewayError as error:
-                self.failure = error
-        if self.failure is None and not self._is_complete():
-            self.failure = _cut()
+            if self.failure is None and not self._is_complete():
+                raise self._cut()
+        except GatewayError as error:
+            self.failure = error
         self.done = True
         return b"".join(out)
 
     def _relay(self, frame: Frame, out: list[bytes]) -> bool:
         """Whether the stream goes on after this frame."""
-        data = frame.data
-        if frame.malformed:
+        raw, data, malformed = frame
+        if malformed:
             raise _invalid("a line that is no event")
         if data is None:
-            out.append(frame.raw)
-        elif not data or self.done:
+            out.append(raw)
             return True
-        elif data == DONE or data.strip() == DONE:
-            if not self._is_complete():
-                raise _cut()
-            self.done = True
-            out.append(frame.raw)
-        else:
-            chunk = _object(data)
-            if chunk.get("error"):
-                self._note_usage(chunk)
-                self.failure = read_complaint(200, chunk)
+        if not data:
+            return True  # means nothing, and client libraries that read it as JSON fail
+        try:
+            chunk = orjson.loads(data)
+        except ValueError:
+            if data.strip() == DONE:
+                if not self._is_complete():
+                    raise self._cut() from None
+                self.done = True
+                out.append(raw)
                 return False
-            self._read_chunk(chunk, frame, data, out)
+            chunk = _unusual(data)
+        if type(chunk) is not dict:
+            raise _invalid("an event that is not a JSON object")
+        if chunk.get("error"):
+            self._note_usage(chunk)
+            self.failure = read_complaint(200, chunk)
+            return False
+        self._read_chunk(chunk, frame, data, out)
         return True
 
     def _read_chunk(self, chunk: dict[str, Any], frame: Frame, data: bytes, out: list[bytes]) -> None:
         choices = chunk.get("choices")
         if type(choices) is list:
-            for choice in choices:
+            for position, choice in enumerate(choices):
                 if type(choice) is dict:
-                    self._read_choice(choice)
-        if "usage" in chunk or "x_groq" in chunk:
+                    self._read_choice(choice, position)
+        usage = chunk.get("usage")
+        if usage or "x_groq" in chunk:
             self._note_usage(chunk)
-            if self._withhold_usage and choices == [] and chunk.get("usage"):
+            if usage and self._withhold_usage and not choices:
                 return
         if self._rename is not None and chunk.get("model", self._rename) != self._rename:
-            out.append(_renamed(frame, data, self._rename))
+            out.append(_renamed(frame.raw, data, self._new_model))
         else:
             out.append(frame.raw)
 
-    def _read_choice(self, choice: dict[str, Any]) -> None:
-        index = choice.get("index", 0)
+    def _read_choice(self, choice: dict[str, Any], position: int) -> None:
+        index = choice.get("index")
         if type(index) is not int:
-            index = 0
-        if choice.get("finish_reason"):
+            index = position
+        finish = choice.get("finish_reason")
+        if finish and type(finish) is str:
             self._finished.add(index)
             self._unfinished.discard(index)
             self.has_content = True
@@ -124,21 +141,29 @@ class ChatStreamRelay:
             for name, value in delta.items():
                 if value and name != "role":
                     self.has_content = True
-                    self.output_chars += len(value) if type(value) is str else len(str(value))
+                    self.output_chars += len(value) if type(value) is str else text_chars(value)
 
     def _note_usage(self, chunk: dict[str, Any]) -> None:
-        usage = read_usage(chunk)
-        if usage is not None:
-            self.usage = merge_usage(self.usage, usage)
+        self._counts |= read_counts(chunk)
+        self.usage = reconciled(self._counts)
 
     def _is_complete(self) -> bool:
         return bool(self._finished) and not self._unfinished
+
+    def _cut(self) -> UpstreamFailed:
+        """What the end of the stream is called when it has come too early."""
+        if not self._unfinished and not self._finished:
+            return UpstreamFailed("The provider's stream ended without an answer.", code="upstream_invalid_response")
+        return StreamBroken("The provider ended the stream before the answer was complete.", code="upstream_error")
 
 
 def replay(parsed: Mapping[str, Any], *, model: str | None, wants_usage: bool) -> bytes:
     """The stream that says what a whole answer says: one delta a part, `[DONE]` at the end.
 
     `model` is the id that the client asked for, where it differs from the name sent upstream.
+
+    Raises:
+        UpstreamFailed: `upstream_invalid_response`, the answer is nested too deep to be written.
     """
     shared = {key: parsed[key] for key in ("id", "created", "service_tier", "system_fingerprint") if key in parsed}
     shared |= {"object": "chat.completion.chunk", "model": model if model is not None else parsed.get("model")}
@@ -148,19 +173,25 @@ def replay(parsed: Mapping[str, Any], *, model: str | None, wants_usage: bool) -
         chunk = {**shared, "choices": choices}
         if wants_usage:
             chunk["usage"] = usage
-        frames.append(b"data: " + orjson.dumps(chunk, default=str) + b"\n\n")
+        frames.append(b"data: " + _dumps(chunk) + b"\n\n")
 
     for position, choice in enumerate(parsed["choices"]):
         if not isinstance(choice, dict):
             continue
-        index = choice.get("index", position)
+        index = choice.get("index")
+        if type(index) is not int:
+            index = position
         message = choice.get("message")
         message = message if isinstance(message, dict) else {}
+        logprobs = choice.get("logprobs")
         for delta in _deltas(message):
-            add([{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}])
+            beside = None
+            if delta.get("content") or delta.get("refusal"):
+                beside, logprobs = logprobs, None
+            add([{"index": index, "delta": delta, "logprobs": beside, "finish_reason": None}])
         # An answer that is whole by its framing is complete, whatever its provider forgot to say.
         finish = choice.get("finish_reason") or ("tool_calls" if message.get("tool_calls") else "stop")
-        add([{"index": index, "delta": {}, "logprobs": choice.get("logprobs"), "finish_reason": finish}])
+        add([{"index": index, "delta": {}, "logprobs": logprobs, "finish_reason": finish}])
     if wants_usage and isinstance(parsed.get("usage"), dict):
         add([], parsed["usage"])
     frames.append(DONE_FRAME)
@@ -168,11 +199,12 @@ def replay(parsed: Mapping[str, Any], *, model: str | None, wants_usage: bool) -
 
 
 def _deltas(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The role, then reasoning, then the other parts as they stand, then the calls."""
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    for name, value in message.items():
-        if name in ("role", "tool_calls") or value is None or value in ("", []):
-            continue
-        deltas.append({name: value})
+    for name in sorted(message, key=lambda name: name not in _REASONING):
+        value = message[name]
+        if name not in ("role", "tool_calls") and value is not None and value not in ("", []):
+            deltas.append({name: value})
     calls = message.get("tool_calls")
     for index, call in enumerate(calls if isinstance(calls, list) else ()):
         if isinstance(call, dict):
@@ -180,41 +212,50 @@ def _deltas(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     return deltas
 
 
-def _renamed(frame: Frame, data: bytes, model: str) -> bytes:
-    """The frame with its `model` replaced, every other byte kept."""
-    member = get_member(data, "model")
-    spliced = splice(data, [Edit(member.start, member.end, orjson.dumps(model))])
-    if data in frame.raw:
-        return frame.raw.replace(data, spliced, 1)
-    # Data over several lines: no provider does so, but the format allows it.
-    return b"".join(b"data: " + line + b"\n" for line in spliced.split(b"\n")) + b"\n"
-
-
-def _object(data: bytes) -> dict[str, Any]:
+def _dumps(chunk: dict[str, Any]) -> bytes:
     try:
-        chunk = loads(data)
+        return orjson.dumps(chunk)
+    except TypeError:
+        # Lone surrogates, integers past 64 bits, and more than 254 levels are more than orjson writes.
+        try:
+            return json.dumps(chunk, separators=(",", ":"), allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            raise UpstreamFailed(
+                "The provider's answer can't be written as a stream.", code="upstream_invalid_response"
+            ) from None
+
+
+def _renamed(raw: bytes, data: bytes, text: bytes) -> bytes:
+    """A frame with the value of its `model` replaced by `text`, every other byte kept."""
+    member = get_member(data, "model")
+    if raw.startswith(b"data: ") and raw.startswith(data, 6):
+        return raw[: 6 + member.start] + text + raw[6 + member.end :]
+    if b"\n" in data[member.start : member.end]:
+        # A value that is spread over several `data` lines: no provider does so, but the format allows it.
+        lines = (data[: member.start] + text + data[member.end :]).split(b"\n")
+        return b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
+    starts = [place.end() for place in _DATA_LINE.finditer(raw)]
+    line_start = data.rfind(b"\n", 0, member.start) + 1
+    shift = starts[data.count(b"\n", 0, member.start)] - line_start
+    return raw[: shift + member.start] + text + raw[shift + member.end :]
+
+
+def _unusual(data: bytes) -> Any:
+    try:
+        return loads(data)
     except ValueError:
         raise _invalid("an event that is not JSON") from None
-    if type(chunk) is not dict:
-        raise _invalid("an event that is not a JSON object")
-    return chunk
 
 
-def _is_whole(rest: Frame) -> bool:
-    if rest.data is None:
-        return not rest.raw.strip(b"\r\n")
-    if rest.data.strip() == DONE:
+def _is_whole(data: bytes) -> bool:
+    if data.strip() == DONE:
         return True
     try:
-        loads(rest.data)
+        loads(data)
     except ValueError:
         return False
     return True
 
 
-def _cut() -> UpstreamFailed:
-    return UpstreamFailed("The provider closed the stream before the answer was complete.", code="upstream_error")
-
-
-def _invalid(what: str) -> UpstreamFailed:
-    return UpstreamFailed(f"The provider's stream holds {what}.", code="upstream_invalid_response")
+def _invalid(what: str) -> StreamBroken:
+    return StreamBroken(f"The provider's stream holds {what}.", code="upstream_invalid_response")
