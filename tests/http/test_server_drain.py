@@ -61,8 +61,7 @@ async def test_while_draining_the_listener_is_open_and_every_answer_is_the_last_
         await idle.send(GET)
         await idle.read_answer()
         running.stop.set()
-        while not running.gateway.draining:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(running.gateway.drains.wait(), 10)
         newcomer = split_answer(await running.exchange(GET))
         await idle.send(GET)
         kept = split_answer(await idle.read_all())
@@ -74,7 +73,7 @@ async def test_while_draining_the_listener_is_open_and_every_answer_is_the_last_
 async def test_what_waits_in_the_backlog_is_served_before_the_listener_closes() -> None:
     async with serving(drain_s=30.0) as running:
         # Connected and sent in one go, without giving the loop a chance to accept.
-        waiting = [socket.create_connection(running.address) for _ in range(50)]
+        waiting = [socket.create_connection(running.address, timeout=10) for _ in range(50)]
         for each in waiting:
             each.sendall(GET)
         running.stop.set()
@@ -91,10 +90,12 @@ async def test_a_connection_that_has_sent_nothing_yet_gets_a_moment(monkeypatch:
         client = await running.connect()
         running.stop.set()
         await closed_listener(running.address)
+        ended, _ = await asyncio.wait([running.task], timeout=0.2)
         await client.send(GET)
         status, _, _ = split_answer(await client.read_all())
         await asyncio.wait_for(running.task, 10)
 
+    assert ended == set()
     assert status == 200
 
 
@@ -129,7 +130,7 @@ async def closed_listener(address: tuple[str, int]) -> None:
     while True:
         try:
             _, writer = await asyncio.open_connection(*address)
-        except ConnectionRefusedError:
+        except ConnectionError:
             return
         writer.transport.abort()
 
