@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -256,8 +257,7 @@ async def test_every_status_is_told(carrier: Carrier, upstream: RawUpstream, sta
 
 
 async def test_the_headers_are_those_of_the_request_and_no_others(carrier: Carrier, upstream: RawUpstream) -> None:
-    upstream.script(json_answer({}, headers={"Set-Cookie": "a=b"}))
-    upstream.script(GOOD)
+    upstream.default = [GOOD]
     await carrier.fetch(f"{upstream.url}/v1/x?a=%2F&b=c%20d", headers={"X-Own": "1", "Accept": "text/x"})
     await carrier.fetch(f"{upstream.url}/v1", None, headers={})
     post, get = upstream.requests
@@ -269,6 +269,14 @@ async def test_the_headers_are_those_of_the_request_and_no_others(carrier: Carri
     assert post.path.endswith("/v1/x?a=%2F&b=c%20d")
 
 
+async def test_no_cookie_is_kept(carrier: Carrier, upstream: RawUpstream) -> None:
+    upstream.default = [json_answer({}, headers={"Set-Cookie": "a=b; Path=/"})]
+    for _ in range(2):
+        await carrier.fetch(f"http://localhost:{upstream.port}/v1")  # no jar takes a cookie from a bare address
+
+    assert [request.header("Cookie") for request in upstream.requests] == [None, None]
+
+
 async def test_no_proxy_comes_from_the_environment(
     own: Carrier, upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +285,17 @@ async def test_no_proxy_comes_from_the_environment(
     upstream.script(GOOD)
 
     assert (await own.fetch(upstream.url))[0] == 200
+
+
+async def test_no_password_comes_from_the_environment(
+    carrier: Carrier, upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    upstream.script(GOOD)
+    await carrier.fetch(upstream.url)
+
+    assert upstream.requests[0].header("Authorization") is None
 
 
 PLAIN = b'{"text":"' + b"abc" * 5_000 + b'"}'

@@ -13,9 +13,22 @@ import pytest
 
 from modelserver.clock import settle
 from modelserver.config import Config, ConfigError, Problem, load_config
-from modelserver.errors import GatewayError, NotAuthenticated, NotFound
+from modelserver.errors import NotAuthenticated, NotFound
 from modelserver.gateway.gateway import FILES_LOOKED_AT_S, Gateway
-from tests.support.scripted import DONE, FINISH, SILENCE, TEXT, WHOLE, Scripted, Work, at_work, config, stream, whole
+from tests.support.scripted import (
+    DONE,
+    FINISH,
+    SILENCE,
+    TEXT,
+    WHOLE,
+    Answer,
+    Scripted,
+    Work,
+    at_work,
+    config,
+    stream,
+    whole,
+)
 
 OTHER = '[[models]]\nmodel_id = "other"\nroute = "up/other"'
 KEY = "sk-ms-alice-0123456789"
@@ -47,8 +60,6 @@ async def test_running_calls_finish_on_the_old_one() -> None:
 
 async def test_a_retry_of_a_running_call_goes_where_its_first_try_went() -> None:
     going_on = asyncio.Event()
-    from tests.support.scripted import Answer
-
     transport = Scripted(Answer(status=500, before=[going_on]), whole())
     moved = config(provider='headers = { x-moved = "yes" }')
     async with at_work(config(), transport, load=lambda: moved) as work:
@@ -255,7 +266,3 @@ async def test_a_gateway_without_a_file_has_nothing_to_reload() -> None:
         await gateway.reload()
 
         assert gateway.snapshot is before
-
-
-def test_the_error_of_a_bad_file_is_none_of_a_call() -> None:
-    assert not issubclass(ConfigError, GatewayError)
