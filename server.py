@@ -22,8 +22,8 @@ except ModuleNotFoundError as missing:
     if str(missing.name).partition(".")[0] not in ("aiohttp", "orjson", "attr", "attrs", "cattrs", "tomli"):
         raise
     sys.exit(
-        f"{missing.name} is not installed. Run `uv run server.py`, or install once: "
-        f"{sys.executable or 'python3'} -m pip install aiohttp orjson attrs cattrs tomli"
+        f"{missing.name} is not installed. Run `uv run server.py`, or the command under `Run` in README.md; "
+        "once that has run: .venv/bin/python server.py"
     )
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ def main(argv: Sequence[str] | None = None, *, home: Path | None = None) -> int:
         return command(args)
     except ConfigError as exc:
         print(exc, file=sys.stderr)
+        if not args.path.exists():
+            print(
+                f"Looked for {args.path.resolve()}; name another file with -c or MODELSERVER_CONFIG.", file=sys.stderr
+            )
         return BAD_CONFIGURATION
     except KeyFileError as exc:
         print(exc, file=sys.stderr)
@@ -176,7 +180,7 @@ def _welcome(path: Path, config: Config, host: str, port: int) -> Config:
 
 def _curl(config: Config, address: str, key: str | None) -> str:
     """A command to paste: a chat completion on a model that needs no provider, else the first that can be called."""
-    ready = [m.model_id for m in config.models if m.type == "llm" and not m.is_pattern and _obstacle(config, m) is None]
+    ready = [m.model_id for m in config.models if not m.is_pattern and _obstacle(config, m) is None]
     mocks = [m.model_id for m in config.models if m.model_id in ready and config.providers[m.provider].mock]
     credential = [f'-H "Authorization: Bearer {key}"'] if key is not None else []
     if not ready:
@@ -259,6 +263,11 @@ def _explain(missing: Sequence[tuple[str, str]]) -> None:
 
 
 def _obstacle(config: Config, model: Model) -> str | None:
+    """Why the model can't be called; what no setting could change comes first."""
+    if model.type != "llm":
+        return f"models of type {model.type} are not served yet"
+    if "chat" not in model.speaks:
+        return f"it speaks {' and '.join(model.speaks)} only, which is not served yet"
     missing_key = config.providers[model.provider].missing_key
     return f"{missing_key} is not set" if missing_key is not None else None
 
@@ -286,7 +295,7 @@ def key_list(args: argparse.Namespace) -> int:
     for line in _columns(rows):
         print(line)
     if not rows:
-        print("There is no key yet: make one with `key new NAME`.", file=sys.stderr)
+        print("There is no key yet: make one with `server.py key new NAME`.", file=sys.stderr)
     return 0
 
 

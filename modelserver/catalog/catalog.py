@@ -169,4 +169,6 @@ def _offer_by_pattern(name: str, rest: str, model: Model) -> Offer | None:
     # The configuration refuses such ids too. `*` would be the pattern itself, copied from the catalogue.
     if not rest or len(name) > _LONGEST_NAME or not rest.isprintable() or "*" in rest or " " in rest:
         return None
-    return Offer(name, model, model.target.removesuffix("*") + rest)
+    target = model.target.removesuffix("*") + rest
+    # Where the name is a part of the provider's path, these would lead to another place there.
+    return None if target in (".", "..") else Offer(name, model, target)

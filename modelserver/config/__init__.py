@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from modelserver.config.addresses import is_loopback, parse_listen
+from modelserver.config.lines import locate
 from modelserver.config.load import load_config, parse_config
-from modelserver.config.reading import ConfigError, Problem, locate, parse_duration, parse_size
+from modelserver.config.reading import ConfigError, Problem, parse_duration, parse_size
 from modelserver.config.types import (
     FEATURES,
     MODALITIES,

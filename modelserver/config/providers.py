@@ -50,7 +50,7 @@ def read_provider(name: str, table: Table, *, defaults: Layer, server: Server) -
         **_read_line(table),
     )
     table.close(PROVIDER_LATER)
-    if missing_key is not None:
+    if missing_key is not None and "key" in table:
         table.warn("key", f"${missing_key} is not set, so its models can't be called")
     return provider, layer
 

@@ -11,10 +11,8 @@ from typing import Any
 
 import attrs
 
-from modelserver.config.lines import find_line, index_lines, join_path, locate
+from modelserver.config.lines import find_line, index_lines, join_path
 from modelserver.config.types import Secret
-
-__all__ = ["ConfigError", "Problem", "Report", "Table", "locate", "parse_duration", "parse_size"]
 
 MAX_INTEGER = 2**53 - 1
 """What every JSON reader of ours and others can hold."""

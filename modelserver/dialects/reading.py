@@ -12,12 +12,14 @@ value. Messages repeat nothing of what the client sent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 import orjson
 
 from modelserver.errors import InvalidRequest
+from modelserver.wire.json_splice import STRING
 
 Json = Mapping[str, Any]
 Check = Callable[[Any, str], None]
@@ -25,6 +27,15 @@ Check = Callable[[Any, str], None]
 
 MAX_DEPTH: Final = 100
 """Levels of nesting, the top-level object included. orjson reads 1024 but writes only about 254."""
+
+MAX_VALUES: Final = 200_000
+"""Values in a body, those of all levels together; a list or an object counts twice. Millions of empty lists fit into a
+body: to parse them takes seconds, and a gigabyte."""
+MAX_FIELDS: Final = 1000
+"""Members of the top-level object; they are looked at one by one where a key is escaped."""
+
+# As many of the characters that stand before a value, strings passed over: possessive, so that one look is enough.
+_MANY_VALUES = re.compile(rb'(?:(?:[^"\[{,]++|' + STRING + rb")*+[\[{,]){%d}+" % MAX_VALUES, re.DOTALL)
 
 _KINDS: Final[Mapping[type, str]] = {
     dict: "an object",
@@ -53,8 +64,11 @@ def parse_body(body: bytes) -> dict[str, Any]:
     Of a key given twice the last value is taken. Integers past 64 bits become floats.
 
     Raises:
-        InvalidRequest: The body is empty, not UTF-8, not JSON, not an object, or nested deeper than `MAX_DEPTH`.
+        InvalidRequest: The body is empty, not UTF-8, not JSON, not an object, nested deeper than `MAX_DEPTH`, or has
+            more than `MAX_FIELDS` fields or `MAX_VALUES` values.
     """
+    if len(body) > MAX_VALUES and _MANY_VALUES.match(body) is not None:
+        raise InvalidRequest(f"The request body holds too many values; at most {MAX_VALUES:,} are accepted.")
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -64,6 +78,8 @@ def parse_body(body: bytes) -> dict[str, Any]:
     else:
         if type(parsed) is not dict:
             raise InvalidRequest(f"The request body must be a JSON object, not {kind_of(parsed)}.")
+        if len(parsed) > MAX_FIELDS:
+            raise InvalidRequest(f"The request body has too many fields; at most {MAX_FIELDS:,} are accepted.")
         if not _is_shallow(parsed):
             raise _too_deep()
         return parsed

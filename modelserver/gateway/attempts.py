@@ -6,7 +6,6 @@ import random
 from datetime import datetime
 
 from modelserver.config import StreamUsage
-from modelserver.dialects.dialect import Whole
 from modelserver.errors import GatewayError, UpstreamFailed, UpstreamTimeout
 from modelserver.gateway.call import Call, Reply, StreamReply, WholeReply
 from modelserver.gateway.lifecycle import Expired, Watch
@@ -14,7 +13,6 @@ from modelserver.gateway.pipes import Failed, StreamPipe, read_body
 from modelserver.gateway.places import Place, Places
 from modelserver.gateway.snapshot import Route, Snapshot
 from modelserver.ir.types import Ask, Complaint
-from modelserver.policy.estimate import estimate_usage
 from modelserver.policy.faults import MAX_WAIT_S, Fault, Verdict, backoff_s, classify, judge
 from modelserver.ports import Clock, Transport, UpstreamAnswer, UpstreamRequest
 from modelserver.upstream.credentials import EVENT_STREAM, JSON
@@ -166,17 +164,11 @@ class Attempts:
         whole = dialect.read_answer(body)
         if isinstance(whole, Complaint):
             raise Failed(self._classify(whole, None))
-        self._settle(whole)
+        self._call.used(whole.usage, whole.output_chars)
         if self._ask.stream:
             stream = dialect.replay(whole.parsed, model=self._rename, wants_usage=self._ask.wants_usage)
             return WholeReply(body=stream, is_stream=True)
         return WholeReply(body=body if self._rename is None else dialect.rename(body, self._rename))
-
-    def _settle(self, whole: Whole) -> None:
-        call = self._call
-        call.usage, call.usage_estimated = whole.usage, whole.usage is None
-        if call.usage is None:
-            call.usage = estimate_usage(prompt_bytes=len(call.wire), output_chars=whole.output_chars)
 
     def _request(self, *, fresh: bool = False) -> UpstreamRequest:
         route, ask = self._route, self._ask

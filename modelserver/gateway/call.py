@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 
 import attrs
@@ -10,6 +11,7 @@ from modelserver.dialects.dialect import Dialect
 from modelserver.errors import GatewayError
 from modelserver.gateway.lifecycle import Watch
 from modelserver.ir.types import Usage
+from modelserver.policy.estimate import estimate_usage
 from modelserver.policy.principals import Principal
 
 
@@ -46,6 +48,13 @@ class Call:
         """Note that the answer is committed."""
         self.first_byte_s = now_s - self.started_s
 
+    def used(self, reported: Usage | None, output_chars: int) -> None:
+        """Note the usage that the provider reported, or else an estimate from the length of the generated text."""
+        self.usage_estimated = reported is None
+        if reported is None:
+            reported = estimate_usage(prompt_bytes=len(self.wire), output_chars=output_chars)
+        self.usage = reported
+
 
 @attrs.frozen(kw_only=True, slots=True)
 class WholeReply:
@@ -64,3 +73,11 @@ class StreamReply:
 
 
 Reply = WholeReply | StreamReply
+
+_CHANCE = random.Random()
+"""Unique is all that an id must be; asking the kernel for each would be dearer than the rest of it."""
+
+
+def new_request_id() -> str:
+    """An id for a request whose client gave none."""
+    return f"req_{_CHANCE.getrandbits(96):024x}"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import math
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final
@@ -20,7 +18,7 @@ from modelserver.dialects.openai_chat import CHAT
 from modelserver.dialects.openai_chat.response import loads
 from modelserver.errors import GatewayError, InvalidRequest, NotAuthenticated
 from modelserver.gateway.attempts import Attempts
-from modelserver.gateway.call import Call, Reply, StreamReply
+from modelserver.gateway.call import Call, Reply, StreamReply, new_request_id
 from modelserver.gateway.discovery import Discovery
 from modelserver.gateway.early import EarlyReply
 from modelserver.gateway.files import fingerprint
@@ -29,6 +27,7 @@ from modelserver.gateway.places import Places
 from modelserver.gateway.snapshot import Snapshot
 from modelserver.policy.principals import LOCAL, Principal
 from modelserver.ports import Clock, Lease, Limiter, Transport
+from modelserver.stores.keyfile import digest
 from modelserver.stores.memory import MemoryLimiter
 from modelserver.upstream.mock import MockTransport
 from modelserver.upstream.transport import HttpTransport
@@ -143,8 +142,7 @@ class Gateway:
             raise NotAuthenticated(
                 "No API key was given: send it as `Authorization: Bearer KEY`.", code="authentication_error"
             )
-        digest = hashlib.sha256(credential.encode("utf-8", "surrogateescape")).hexdigest()
-        principal = self._snapshot.directory.find(digest)
+        principal = self._snapshot.directory.find(digest(credential))
         if principal is None:
             raise NotAuthenticated("The API key is not valid here.")
         if principal.expires is not None and self._clock.wall().date() > principal.expires:
@@ -247,11 +245,15 @@ class Gateway:
             return
         async with self._reloading:  # or one that read earlier could come later
             try:
-                config = await asyncio.to_thread(self._load)
-            except (ConfigError, OSError) as exc:
+                self._take_over(await asyncio.to_thread(self._load))
+            except ConfigError as exc:
+                for problem in exc.problems:
+                    LOGGER.error("The configuration was not reloaded: %s: %s", problem.file, problem)
+            except OSError as exc:
                 LOGGER.error("The configuration was not reloaded: %s", exc)
-                return
-            self._take_over(config)
+            except Exception:
+                # Whoever follows the files must not end over it: a key that is revoked later has to stop working.
+                LOGGER.exception("The configuration was not reloaded.")
 
     def _take_over(self, config: Config) -> None:
         old = self.config.server
@@ -303,7 +305,7 @@ class Gateway:
         except (TypeError, ValueError):
             raise InvalidRequest("The request holds something that JSON can't say.") from None
         return Call(
-            id=f"req_{secrets.token_hex(12)}",
+            id=new_request_id(),
             dialect=CHAT,
             wire=wire,
             principal=principal,

@@ -12,7 +12,6 @@ from modelserver.gateway.call import Call
 from modelserver.gateway.lifecycle import Expired, Watch
 from modelserver.gateway.snapshot import Route
 from modelserver.ir.types import Complaint
-from modelserver.policy.estimate import estimate_usage
 from modelserver.policy.faults import Fault
 from modelserver.ports import Clock, UpstreamAnswer
 
@@ -146,12 +145,8 @@ class StreamPipe:
     def close(self) -> None:
         """Let go of the upstream, and put on the call what was used; nothing was where nothing was committed."""
         self._answer.close()
-        if not self._committed:
-            return
-        call, relay = self._call, self._relay
-        call.usage, call.usage_estimated = relay.usage, relay.usage is None
-        if call.usage is None:
-            call.usage = estimate_usage(prompt_bytes=len(call.wire), output_chars=relay.output_chars)
+        if self._committed:
+            self._call.used(self._relay.usage, self._relay.output_chars)
 
     async def _next(self) -> bytes | None:
         """The bytes that the next read of the upstream allows to leave; None when a keep-alive is due before it."""

@@ -128,7 +128,7 @@ def _classify(complaint: Complaint, provider: str, clean: Callable[[str], str], 
     status = complaint.status
     said = clean(complaint.message) if complaint.message else ""
     if status in (400, 422):
-        return _refused(complaint, provider, said)
+        return _refused(complaint, provider, said, clean)
     if status == 413:
         error: GatewayError = BodyTooLarge(said or "The request is larger than the provider accepts.")
         error.close = False
@@ -157,10 +157,12 @@ def _classify(complaint: Complaint, provider: str, clean: Callable[[str], str], 
     return Fault(error=error, verdict=Verdict.GIVE_UP if 400 <= status <= 499 else Verdict.NEXT_TARGET)
 
 
-def _refused(complaint: Complaint, provider: str, said: str) -> Fault:
+def _refused(complaint: Complaint, provider: str, said: str, clean: Callable[[str], str]) -> Fault:
     code = complaint.code or ""
     lower = (complaint.message or "").lower()
     param = complaint.param if complaint.param and _PATH.fullmatch(complaint.param) else None
+    # A key or a host can have the looks of a field or a code.
+    param = param if param and clean(param) == param else None
     message = said or f"{provider} refused the request without saying why."
     error: GatewayError
     if _KEY_REFUSED.search(lower):
@@ -170,10 +172,12 @@ def _refused(complaint: Complaint, provider: str, said: str) -> Fault:
     elif code.lower() in _POLICY_CODES:
         error = ContentPolicy(message, param=param)
     else:
-        error = InvalidRequest(
-            message, param=param, code=code if _WORD.fullmatch(code) and not code.isdigit() else None
-        )
+        error = InvalidRequest(message, param=param, code=code if _is_code(code) and clean(code) == code else None)
     return Fault(error=error, verdict=Verdict.GIVE_UP)
+
+
+def _is_code(code: str) -> bool:
+    return _WORD.fullmatch(code) is not None and not code.isdigit()
 
 
 def _auth_refused(provider: str) -> Fault:

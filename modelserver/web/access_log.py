@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from datetime import UTC, datetime
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import orjson
+
+from modelserver.web.logs import instant
+from modelserver.web.output import Lines
 
 FLUSH_S: Final = 0.2
 MAX_WAITING: Final = 10_000
@@ -20,8 +22,8 @@ class AccessLog:
     `style` is `text`, `json`, or None for text on a terminal and JSON otherwise.
     """
 
-    def __init__(self, style: str | None = None, stream: TextIO | None = None) -> None:
-        self._stream = sys.stderr if stream is None else stream
+    def __init__(self, style: str | None = None, stream: Lines | None = None) -> None:
+        self._stream: Lines = sys.stderr if stream is None else stream
         self._text = self._stream.isatty() if style is None else style == "text"
         self._waiting: list[dict[str, Any]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -52,7 +54,7 @@ class AccessLog:
 
 def _json_line(fields: dict[str, Any]) -> str:
     said = {name: value for name, value in fields.items() if value is not None}
-    said["time"] = _moment(fields["time"])
+    said["time"] = instant(fields["time"])
     line = orjson.dumps(said).decode()
     # JSON may hold U+2028 and its like as they are, but readers of lines may take them for ends of lines.
     return f"{line if line.isprintable() else json.dumps(said)}\n"
@@ -61,7 +63,7 @@ def _json_line(fields: dict[str, Any]) -> str:
 def _text_line(fields: dict[str, Any]) -> str:
     """`12:00:01 200 POST /v1/chat/completions 812ms model=gpt-5 …`"""
     path = _word(fields["path"])
-    head = f"{_moment(fields['time'])[11:19]} {fields['status']} {fields['method']} {path} {fields['ms']}ms"
+    head = f"{instant(fields['time'])[11:19]} {fields['status']} {fields['method']} {path} {fields['ms']}ms"
     rest = (
         f" {name}={_word(value)}"
         for name, value in fields.items()
@@ -74,7 +76,3 @@ def _word(value: object) -> str:
     """The value as one word; what could look like more than that, or like another line, is quoted and escaped."""
     text = str(value)
     return text if text.isprintable() and " " not in text and '"' not in text else json.dumps(text)
-
-
-def _moment(unix_s: float) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

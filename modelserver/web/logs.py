@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TextIO
+from functools import lru_cache
 
 import orjson
+
+from modelserver.web.output import Lines
 
 LOGGER = logging.getLogger("modelserver")
 
@@ -41,9 +43,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of one record, without its end."""
         fields: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z"),
+            "time": instant(record.created),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
         }
@@ -53,13 +53,24 @@ class JsonLines(logging.Formatter):
         return orjson.dumps(fields, default=str).decode()
 
 
+def instant(unix_s: float) -> str:
+    """A moment as logs have it: `2026-11-24T12:00:01.250Z`."""
+    second = int(unix_s)
+    return f"{_second(second)}.{int((unix_s - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _printable(text: str) -> str:
     # A line break or an escape sequence in a message would let its author write log lines, or into the terminal.
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 @contextmanager
-def logging_to(stream: TextIO, style: str | None, *, colour: bool = False) -> Iterator[None]:
+def logging_to(stream: Lines, style: str | None, *, colour: bool = False) -> Iterator[None]:
     """Write the log to `stream` for the length of the block; style None: text on a terminal, JSON elsewhere."""
     text = style == "text" if style else stream.isatty()
     output = logging.StreamHandler(stream)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,18 +22,17 @@ from modelserver.errors import (
     InternalError,
     MethodNotAllowed,
     NotAuthenticated,
+    NotFound,
     PermissionDenied,
     RateLimited,
 )
-from modelserver.gateway.call import Call
+from modelserver.gateway.call import Call, new_request_id
 from modelserver.gateway.gateway import Gateway
 from modelserver.policy.principals import Principal
 from modelserver.web.generate import break_off
 from modelserver.web.keys import ACCESS_LOG, GATEWAY, ROOT, TRACE, Trace
-from modelserver.web.routes import spec_of
+from modelserver.web.routes import Handler, spec_of
 from modelserver.wire.headers import is_sane_id
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 LOGGER: Final = logging.getLogger("modelserver.web")
 _CREDENTIALS: Final = ("x-api-key", "x-goog-api-key")
@@ -60,6 +58,9 @@ async def trace(request: web.Request, handler: Handler) -> web.StreamResponse:
         log = request.app.get(ACCESS_LOG)
         if log is not None:
             log.add(_line(request, started, status, gateway.clock.now_s()))
+        if started.call is not None and started.call.error is not None:
+            # Its frames hold the call, and the call holds it: a circle that would keep the body until it is collected.
+            started.call.error.__traceback__ = None
 
 
 @web.middleware
@@ -71,6 +72,8 @@ async def map_errors(request: web.Request, handler: Handler) -> web.StreamRespon
         error = exc
     except ConnectionError:
         error = ClientLeft("The client closed the connection.")
+    except web.HTTPNotFound:  # the router's own, for targets that are no path: `*`, and what CONNECT names
+        error = NotFound("There is nothing at this path.", code="not_found")
     except Exception:
         identity = request[TRACE].id
         LOGGER.exception("request %s failed", identity)
@@ -196,8 +199,11 @@ def _check_place(request: web.Request, gateway: Gateway) -> None:
     """Refuse pages of other sites: without keys, a browser on this machine must not be talked into calls.
 
     Raises:
-        PermissionDenied: Host or Origin is foreign.
+        PermissionDenied: The address, Host or Origin is foreign.
     """
+    # Whatever the listener was bound to, and whoever has mounted the application: `open` may come with a reload.
+    if request.remote and not is_loopback(request.remote.partition("%")[0]):
+        raise PermissionDenied("This server is open to callers on its own machine only; this one is on another.")
     public = urlsplit(gateway.config.server.public_url or "")
     host = request.host.lower()
     authority = _AUTHORITY.fullmatch(host)
@@ -211,7 +217,7 @@ def _check_place(request: web.Request, gateway: Gateway) -> None:
 def _request_id(request: web.Request) -> str:
     """The client's id for the request if it is sane, else one of ours."""
     given = request.headers.get("X-Request-Id", "")
-    return given if is_sane_id(given) else f"req_{secrets.token_hex(12)}"
+    return given if is_sane_id(given) else new_request_id()
 
 
 def _error_response(request: web.Request, error: GatewayError) -> web.Response:
@@ -280,7 +286,7 @@ def _line(request: web.Request, started: Trace, status: int, now_s: float) -> di
         "path": _logged_path(request),
         "status": status,
         "ms": round((now_s - started.started_s) * 1000, 1),
-        "key": None if principal is None else principal.key or principal.user,
+        "key": None if principal is None else principal.key,
         "error": started.error_code,
     }
     if call is not None:

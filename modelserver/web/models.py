@@ -17,7 +17,8 @@ _PUBLIC: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "ETag",
 }
-_PRIVATE: Final = {"Cache-Control": "private, max-age=300", "Vary": "authorization, x-api-key"}
+_BY_CALLER: Final = {"Vary": "authorization, x-api-key"}
+_PRIVATE: Final = {"Cache-Control": "private, max-age=300", **_BY_CALLER}
 
 
 async def rich_models(request: web.Request) -> web.StreamResponse:
@@ -44,7 +45,7 @@ async def openai_models(request: web.Request) -> web.StreamResponse:
         ("openai list", tuple(offers)),
         lambda: orjson.dumps({"object": "list", "data": list(map(_object, offers.values()))}),
     )
-    return web.Response(body=body, content_type="application/json", headers={"Vary": "authorization, x-api-key"})
+    return web.Response(body=body, content_type="application/json", headers=_BY_CALLER)
 
 
 async def openai_model(request: web.Request) -> web.StreamResponse:
@@ -57,11 +58,7 @@ async def openai_model(request: web.Request) -> web.StreamResponse:
     offer = offers.get(name) or offers.get(name.rstrip("/"))
     if offer is None:
         raise gateway.snapshot.unknown_model(name, principal)
-    return web.Response(
-        body=orjson.dumps(_object(offer)),
-        content_type="application/json",
-        headers={"Vary": "authorization, x-api-key"},
-    )
+    return web.Response(body=orjson.dumps(_object(offer)), content_type="application/json", headers=_BY_CALLER)
 
 
 def _object(offer: Offer) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Everything that touches aiohttp's inner parts is in this file; facts about them 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo, _RequestFactory, _RequestHandler
 from aiohttp.web_server import Server
 
+from modelserver.gateway.call import new_request_id
 from modelserver.web.logs import Notices
 
 HEAD_TIMEOUT_S = 10.0
@@ -56,11 +56,6 @@ def raw_answer(status: int, message: str, *, code: str | None = None, retry_afte
         f"X-Content-Type-Options: nosniff\r\nX-Request-Id: {new_request_id()}\r\n{retry}Connection: close\r\n\r\n"
     )
     return head.encode("ascii") + body
-
-
-def new_request_id() -> str:
-    """An id for an answer to something that never became a request."""
-    return f"req_{secrets.token_hex(12)}"
 
 
 def refusal(exc: BaseException | None, message: str | None, status: int) -> tuple[int, str]:

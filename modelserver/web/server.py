@@ -25,6 +25,7 @@ from modelserver.web.app import create_app
 from modelserver.web.keys import GATEWAY
 from modelserver.web.listen import CannotServe, bind, check_access, close_all, show_address
 from modelserver.web.logs import LOGGER, Notices, logging_to
+from modelserver.web.output import never_waiting
 from modelserver.web.protocol import Connections
 
 BACKLOG = 2048
@@ -95,14 +96,14 @@ async def serve(
         for given in sockets:
             if given.family in (socket.AF_INET, socket.AF_INET6):
                 check_access(config, given.getsockname()[0])
-    log = log or sys.stderr
-    app = create_app(
-        config,
-        load=partial(load_config, config.path) if config.path is not None else None,
-        access_log=AccessLog(config.server.log, log),
-    )
-    with logging_to(log, config.server.log, colour=not os.environ.get("NO_COLOR")):
-        await serve_app(app, lambda: app[GATEWAY], sockets, started=started, stop=stop)
+    with never_waiting(log or sys.stderr) as output:
+        app = create_app(
+            config,
+            load=partial(load_config, config.path) if config.path is not None else None,
+            access_log=AccessLog(config.server.log, output),
+        )
+        with logging_to(output, config.server.log, colour=not os.environ.get("NO_COLOR")):
+            await serve_app(app, lambda: app[GATEWAY], sockets, started=started, stop=stop)
 
 
 def check_libraries() -> None:
@@ -121,7 +122,7 @@ def check_libraries() -> None:
     if not compiled:
         raise CannotServe(
             f"aiohttp {aiohttp.__version__} has no compiled parser here. Unset AIOHTTP_NO_EXTENSIONS, or install a "
-            "wheel: python3 -m pip install --force-reinstall --only-binary :all: aiohttp",
+            f"wheel: {sys.executable} -m pip install --force-reinstall --only-binary :all: aiohttp",
             status=2,
         )
 
@@ -206,6 +207,10 @@ def _announce(config: Config, sockets: Sequence[socket.socket]) -> None:
     LOGGER.info("modelserver %s serves %s on %s", __version__, count, places)
     for warning in config.warnings:
         LOGGER.warning("%s", warning)
+    keyless = [f"{each.name} ({each.missing_key})" for each in config.providers.values() if each.missing_key]
+    if keyless:
+        # One line: on a first start it must not bury the key and the command to try.
+        LOGGER.info("No key, so that their models can't be called yet: %s", ", ".join(keyless))
 
 
 async def _sweep(gateway: Calls, connections: Connections) -> None:
@@ -237,7 +242,13 @@ async def _drain(
     settings = gateway.config.server
     deadline_s = loop.time() + max(settings.drain_s, settings.drain_delay_s)
     gateway.begin_drain()
-    LOGGER.info("Draining for up to %g s: %d calls are open", settings.drain_s, gateway.open_calls)
+    open_calls = gateway.open_calls
+    LOGGER.info(
+        "Draining for up to %g s: %d call%s open; a second signal stops at once",
+        settings.drain_s,
+        open_calls,
+        " is" if open_calls == 1 else "s are",
+    )
     if settings.drain_delay_s:
         await _pause(settings.drain_delay_s, hurry)
     await _accept_rest(sockets)

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+# Possessive: what may be given back costs a hundred bytes for every escape, and millions of them fit into a body.
+STRING: Final = rb'"[^"\\]*+(?:(?:\\.)++[^"\\]*+)*+"'
+"""The text of a JSON string, quotes included, as a regular expression (with `re.DOTALL`)."""
+_STRING = re.compile(STRING, re.DOTALL)
+_STRING_OR_BRACKET = re.compile(STRING + rb"|[\[\]{}]", re.DOTALL)
 _SCALAR = re.compile(rb"[^,\]}\s]+")
 _SPACE = re.compile(rb"\s*")
 _AFTER_KEY = re.compile(rb"\s*:\s*")
 # Keys are mostly plain names, which hide nowhere but behind an escape of one of their own characters. What Go escapes
 # in every text (& < >) is none of them.
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_./-]+")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+")  # a slash may hide behind `\/` too
 _ESCAPED_NAME = re.compile(rb"\\u00(?:2[d-fD-F]|3[0-9]|[4-7][0-9a-fA-F])")
 _FEW_QUOTES: Final = 1000
+_MAX_REPEATS: Final = 1000
 
 
 class Member(NamedTuple):
@@ -46,18 +50,21 @@ class Edit(NamedTuple):
 
 def members(raw: bytes) -> list[Member]:
     """Every top-level member in order, duplicates included, keys decoded."""
-    found: list[Member] = []
+    return list(_walk(raw))
+
+
+def _walk(raw: bytes) -> Iterator[Member]:
     at = raw.index(b"{") + 1
     while True:
         at = _skip(raw, at)
         if raw[at : at + 1] == b"}":
-            return found
+            return
         key = _match(_STRING, raw, at)
         start = _match(_AFTER_KEY, raw, key.end()).end()
         end = _value_end(raw, start)
         text = key.group()
         name = json.loads(text) if b"\\" in text else text[1:-1].decode()
-        found.append(Member(name, at, start, end))
+        yield Member(name, at, start, end)
         at = _skip(raw, end)
         if raw[at : at + 1] == b",":
             at += 1
@@ -80,12 +87,16 @@ def get_member(raw: bytes, key: str) -> Member:
 
 
 def repeated_member(raw: bytes, parsed: Mapping[str, Any], keys: Container[str]) -> str | None:
-    """The first of `keys` that stands twice at top level, or None; `parsed` is the same object, parsed."""
+    """The first of `keys` that stands twice at top level, or None; `parsed` is the same object, parsed.
+
+    Other keys may repeat too, a thousand times in all: the next of them is returned like one of `keys`.
+    """
     if not _hides_keys(raw) and not _may_repeat(raw, [key for key in parsed if key in keys]):
         return None
     seen: set[str] = set()
-    for member in members(raw):
-        if member.key in seen:
+    looked_at = len(parsed) + _MAX_REPEATS
+    for count, member in enumerate(_walk(raw)):
+        if member.key in seen or count >= looked_at:
             return member.key
         if member.key in keys:
             seen.add(member.key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import subprocess
 import sys
@@ -111,12 +110,3 @@ def test_importing_opens_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", QUIET], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "modelserver").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_a_module_says_what_it_gives(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-
-    assert ast.get_docstring(tree) or not tree.body

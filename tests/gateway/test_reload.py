@@ -98,6 +98,7 @@ BAD = [
         id="with a fault",
     ),
     pytest.param(PermissionError(13, "Permission denied"), "Permission denied", id="that can't be read"),
+    pytest.param(ZeroDivisionError("a slip"), "a slip", id="that whoever reads it fails over"),
 ]
 
 
@@ -246,6 +247,34 @@ async def test_a_bad_file_is_said_once_and_the_next_good_one_read(home: Path, ca
 
         assert (during, ids(work)) == (["m"], ["m", "other"])
     assert caplog.text.count("was not reloaded") == 1
+
+
+async def test_files_are_followed_after_a_reading_that_failed_in_a_way_nobody_thought_of(home: Path) -> None:
+    wrong: list[Exception] = [ZeroDivisionError()]
+
+    def load() -> Config:
+        if wrong:
+            raise wrong.pop()
+        return load_config(home / "models.toml")
+
+    async with at_work(load_config(home / "models.toml"), Scripted(whole()), load=load) as work:
+        await settle()
+        for more in ("", OTHER):
+            write(home / "models.toml", FILE + more + "\n")
+            await look(work)
+
+        assert ids(work) == ["m", "other"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such times")
+async def test_a_file_that_is_made_readable_is_read_again(home: Path) -> None:
+    async with at_work(load_config(home / "models.toml"), Scripted(whole())) as work:
+        await settle()
+        before = work.gateway.snapshot
+        (home / ".env").chmod(0o600)
+        await look(work)
+
+        assert work.gateway.snapshot is not before
 
 
 async def test_a_failure_of_a_background_task_is_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from modelserver import serve
 from modelserver.web.access_log import AccessLog
 from tests.support.front import BEARER, CHAT_PATH, KEY, PROVIDER_KEY, Front, chat_body, front, request, settings
 from tests.support.upstream import RawUpstream, Reset, Stall, Wait, chunk, json_answer, sse_answer, sse_head
+from tests.support.waiting import until
 
 USAGE = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}
 WHOLE = {"choices": [{"index": 0, "message": {"content": "an answer"}, "finish_reason": "stop"}], "usage": USAGE}
@@ -140,8 +141,7 @@ async def test_a_client_that_leaves_has_a_line_too(upstream: RawUpstream, way: s
         await upstream.received()
         caller.leave()
         await upstream.closed()
-        while server.gateway.open_calls:
-            await asyncio.sleep(0.001)
+        await until(lambda: not server.gateway.open_calls, "the end of the call")
     (line,) = lines.objects()
 
     assert (line["status"], line["error"], line["model"]) == (499, "cancelled", "m")

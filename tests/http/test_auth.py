@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiohttp import web
 
 from modelserver.config import Config
 from modelserver.stores.keyfile import digest
@@ -229,6 +230,25 @@ async def test_an_open_server_answers_no_other_host(upstream: RawUpstream, host:
     assert call.error() == (403, "permission_error", "permission_denied", None)
     assert listing.error() == (403, "permission_error", "permission_denied", None)
     assert upstream.connections == []
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "fe80::1%eth0", "::ffff:192.0.2.7"])
+async def test_an_open_server_answers_no_other_machine_whatever_host_it_names(
+    upstream: RawUpstream, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(web.Request, "remote", address)
+    async with front(settings(upstream.url, server=OPEN)) as server:
+        answer = await server.chat(headers={"Host": "localhost"})
+
+    assert answer.error() == (403, "permission_error", "permission_denied", None)
+    assert upstream.connections == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
+async def test_an_open_server_answers_its_own_machine(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setattr(web.Request, "remote", address)
+    async with front(settings(server=OPEN)) as server:
+        assert (await server.ask("GET", "/v1/models")).status == 200
 
 
 PUBLIC = 'public_url = "https://llm.example.org:8443/x"'

@@ -11,6 +11,7 @@ import pytest
 from modelserver.config import Config
 from tests.support.front import BEARER, CHAT_PATH, KEY, Front, chat_body, front, request, settings
 from tests.support.upstream import RawUpstream, Reset, Stall, Step, Wait, chunk, json_answer, sse_answer, sse_head
+from tests.support.waiting import until
 
 WHOLE = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
 BEGIN = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
@@ -43,8 +44,7 @@ async def test_exactly_as_many_of_200_at_once_run_as_may(upstream: RawUpstream, 
     upstream.default = lambda asked: [Wait(gate), json_answer(WHOLE)]
     async with front(limited(upstream, "concurrency = 5"), way) as server:
         calls = [asyncio.ensure_future(server.chat()) for _ in range(200)]
-        while sum(call.done() for call in calls) < 195:
-            await asyncio.sleep(0.001)
+        await until(lambda: sum(call.done() for call in calls) >= 195, "the refusals")
         await upstream.received(5)
         gate.set()
         answers = await asyncio.gather(*calls)
@@ -198,11 +198,9 @@ async def test_a_place_is_free_again_when_the_client_leaves(
     async with front(limited(upstream, ONE), way) as server:
         caller = await server.connect()
         await caller.send(request("POST", CHAT_PATH, {**BEARER, **headers}, body))
-        while not server.gateway.open_calls or len(upstream.requests) < bool(steps):
-            await asyncio.sleep(0.001)
+        await until(lambda: bool(server.gateway.open_calls) and len(upstream.requests) >= bool(steps), "the call")
         caller.leave()
-        while server.gateway.open_calls:
-            await asyncio.sleep(0.001)
+        await until(lambda: not server.gateway.open_calls, "the end of the call")
         upstream.script(json_answer(WHOLE))
 
         assert (await server.chat()).status == 200
@@ -214,8 +212,7 @@ async def test_the_places_of_a_provider_have_a_line_and_the_rest_is_sent_away(up
     async with front(settings(upstream.url, provider="concurrency = 1\nqueue = 2")) as server:
         calls = [asyncio.ensure_future(server.chat()) for _ in range(10)]
         done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
-        while sum(call.done() for call in calls) < 7:
-            await asyncio.sleep(0.001)
+        await until(lambda: sum(call.done() for call in calls) >= 7, "the refusals")
         gate.set()
         answers = await asyncio.gather(*calls)
 

@@ -93,6 +93,22 @@ async def test_an_unknown_path_is_a_404_in_the_envelope_of_openai(server: Front,
     assert len(answer.body) < 300
 
 
+NO_PATHS = [
+    pytest.param("OPTIONS", "*", id="the server as a whole"),
+    pytest.param("CONNECT", "example.com:443", id="a tunnel"),
+]
+
+
+@pytest.mark.parametrize(("method", "target"), NO_PATHS)
+async def test_a_target_that_is_no_path_is_a_404(
+    server: Front, method: str, target: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await server.ask(method, target)
+
+    assert answer.error() == (404, "invalid_request_error", "not_found", None)
+    assert "failed" not in caplog.text
+
+
 @pytest.mark.parametrize("path", ["/api/", "/api/v1", "/api/v1/model", "/api/v1/models/gpt", "/api/x%0ay"])
 async def test_under_api_it_has_the_envelope_of_the_catalogue(server: Front, path: str) -> None:
     answer = await server.ask("GET", path)

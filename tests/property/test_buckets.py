@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserver.policy.buckets import RequestBucket
@@ -23,7 +23,6 @@ def granted(bucket: RequestBucket, instants: list[float]) -> list[float]:
     return passed
 
 
-@settings(deadline=None)
 @given(rpm=st.integers(1, 30), start_s=st.floats(0, 1e6), steps=STEPS)
 def test_never_more_than_the_rate_and_the_refill_pass(rpm: int, start_s: float, steps: list[float]) -> None:
     instants = [instant for instant in itertools.accumulate(steps, initial=start_s) for _ in range(5)]
@@ -35,7 +34,6 @@ def test_never_more_than_the_rate_and_the_refill_pass(rpm: int, start_s: float, 
             assert count <= rpm + (end_s - begin_s) * rpm / 60 + 1e-3
 
 
-@settings(deadline=None)
 @given(rpm=RATES, steps=STEPS)
 def test_what_is_left_is_within_bounds(rpm: int, steps: list[float]) -> None:
     bucket = RequestBucket(rpm, now_s=0.0)
@@ -47,7 +45,6 @@ def test_what_is_left_is_within_bounds(rpm: int, steps: list[float]) -> None:
         assert -1e-6 <= bucket.full_in_s() <= 60.0 + 1e-6
 
 
-@settings(deadline=None)
 @given(rpm=RATES, steps=STEPS)
 def test_who_waits_as_long_as_told_is_let_in(rpm: int, steps: list[float]) -> None:
     bucket = RequestBucket(rpm, now_s=0.0)
@@ -59,7 +56,6 @@ def test_who_waits_as_long_as_told_is_let_in(rpm: int, steps: list[float]) -> No
     assert bucket.wait_s(now_s=now_s + bucket.wait_s(now_s=now_s)) == 0.0
 
 
-@settings(deadline=None)
 @given(rpm=RATES, others=st.lists(RATES, max_size=5), taken=st.integers(0, 50))
 def test_resizing_there_and_back_gives_nothing(rpm: int, others: list[int], taken: int) -> None:
     bucket = RequestBucket(rpm, now_s=0.0)

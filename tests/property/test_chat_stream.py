@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import orjson
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from modelserver.dialects.openai_chat.stream import ChatStreamRelay
@@ -69,7 +69,6 @@ def relayed(parts: list[bytes], options: dict[str, Any]) -> tuple[bytes, bool, s
     return out, relay.done, repr(relay.failure), relay.usage, relay.output_chars, relay.has_content
 
 
-@settings(deadline=None, max_examples=200)
 @given(wire=streams(CONTENT | FINISH | OTHERS | BAD), cuts=CUTS, options=OPTIONS)
 def test_any_cut_gives_the_same_bytes_and_the_same_end(wire: bytes, cuts: list[int], options: dict[str, Any]) -> None:
     whole = relayed([wire], options)
@@ -78,7 +77,6 @@ def test_any_cut_gives_the_same_bytes_and_the_same_end(wire: bytes, cuts: list[i
     assert whole == relayed([wire[at : at + 1] for at in range(len(wire))], options)
 
 
-@settings(deadline=None, max_examples=200)
 @given(wire=streams(CONTENT | OTHERS | st.just(DONE)), cuts=CUTS)
 def test_a_stream_without_a_finish_never_ends_well(wire: bytes, cuts: list[int]) -> None:
     relay = ChatStreamRelay()
@@ -89,7 +87,6 @@ def test_a_stream_without_a_finish_never_ends_well(wire: bytes, cuts: list[int])
     assert b"[DONE]" not in out
 
 
-@settings(deadline=None, max_examples=200)
 @given(data=st.data(), contents=st.lists(CONTENT, min_size=1, max_size=4), blank=BLANKS)
 def test_a_stream_cut_off_before_its_last_finish_fails(
     data: st.DataObject, contents: list[bytes], blank: bytes
@@ -107,7 +104,6 @@ def test_a_stream_cut_off_before_its_last_finish_fails(
     assert complete.startswith(out.rstrip(b"\r\n"))
 
 
-@settings(deadline=None, max_examples=200)
 @given(wire=streams(CONTENT | FINISH | OTHERS))
 @example(wire=b"data: {}")
 def test_what_passes_is_what_came(wire: bytes) -> None:
@@ -122,7 +118,6 @@ def test_what_passes_is_what_came(wire: bytes) -> None:
     assert (out + rest)[len(wire) :].strip(b"\r\n") == b""
 
 
-@settings(deadline=None, max_examples=100)
 @given(wire=streams(CONTENT | FINISH | OTHERS | BAD))
 def test_whatever_leaves_is_events_of_json_objects(wire: bytes) -> None:
     relay = ChatStreamRelay()

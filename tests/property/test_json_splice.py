@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserver.wire.json_splice import (
@@ -82,7 +82,6 @@ def pairs(raw: bytes) -> list[tuple[str, Any]]:
     return seen[-1]
 
 
-@settings(deadline=None, max_examples=100)
 @given(raw=objects())
 def test_members_are_those_of_the_parser(raw: bytes) -> None:
     actual = [(member.key, json.loads(raw[member.start : member.end])) for member in members(raw)]
@@ -90,7 +89,6 @@ def test_members_are_those_of_the_parser(raw: bytes) -> None:
     assert pairs(raw) == actual
 
 
-@settings(deadline=None, max_examples=100)
 @given(raw=objects(), key=KEYS)
 def test_the_member_got_is_the_one_that_parsers_keep(raw: bytes, key: str) -> None:
     parsed = orjson.loads(raw)
@@ -101,7 +99,6 @@ def test_the_member_got_is_the_one_that_parsers_keep(raw: bytes, key: str) -> No
     assert expected == actual
 
 
-@settings(deadline=None, max_examples=100)
 @given(raw=objects(), key=KEYS)
 def test_a_replaced_value_is_what_both_parsers_see_and_the_rest_stays(raw: bytes, key: str) -> None:
     for member in got(raw, key):
@@ -111,7 +108,6 @@ def test_a_replaced_value_is_what_both_parsers_see_and_the_rest_stays(raw: bytes
         assert (raw[: member.start], raw[member.end :]) == (edited[: member.start], edited[member.start + 5 :])
 
 
-@settings(deadline=None, max_examples=100)
 @given(raw=objects(), wanted=st.sets(KEYS))
 def test_a_repeated_member_is_the_first_that_the_parser_sees_again(raw: bytes, wanted: set[str]) -> None:
     keys = [key for key, _ in pairs(raw)]
@@ -121,7 +117,6 @@ def test_a_repeated_member_is_the_first_that_the_parser_sees_again(raw: bytes, w
     assert expected == repeated_member(raw, orjson.loads(raw), wanted)
 
 
-@settings(deadline=None, max_examples=100)
 @given(raw=objects(), key=KEYS)
 def test_a_removed_member_is_gone_and_the_others_stay_in_order(raw: bytes, key: str) -> None:
     before = pairs(raw)
@@ -131,7 +126,6 @@ def test_a_removed_member_is_gone_and_the_others_stay_in_order(raw: bytes, key: 
         assert [pair for pair in before if pair[0] != key] == after
 
 
-@settings(deadline=None, max_examples=100)
 @given(raw=objects(), key=KEYS)
 def test_an_appended_member_comes_last(raw: bytes, key: str) -> None:
     before = pairs(raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserver.errors import UpstreamFailed
@@ -42,13 +42,11 @@ def has_data(text: bytes) -> bool:
     return any(line.removeprefix(b"\xef\xbb\xbf").startswith(b"data") for line in re.split(rb"[\r\n]", text))
 
 
-@settings(deadline=None, max_examples=300)
 @given(wire=STREAMS, cuts=CUTS)
 def test_any_cut_gives_the_same_frames(wire: bytes, cuts: list[int]) -> None:
     assert frames([wire]) == frames(pieces(wire, cuts))
 
 
-@settings(deadline=None, max_examples=300)
 @given(wire=STREAMS, cuts=CUTS)
 def test_frames_hold_every_byte(wire: bytes, cuts: list[int]) -> None:
     found, rest = frames(pieces(wire, cuts))
@@ -59,7 +57,6 @@ def test_frames_hold_every_byte(wire: bytes, cuts: list[int]) -> None:
     assert not has_data(left) if rest is None else rest.raw.startswith(left)
 
 
-@settings(deadline=None, max_examples=300)
 @given(wire=STREAMS)
 def test_a_rest_is_completed_by_line_ends_only(wire: bytes) -> None:
     found, rest = frames([wire])
@@ -69,7 +66,6 @@ def test_a_rest_is_completed_by_line_ends_only(wire: bytes) -> None:
         assert held[len(wire) :].strip(b"\r\n") == b""
 
 
-@settings(deadline=None, max_examples=300)
 @given(wire=STREAMS)
 def test_what_comes_out_of_a_framer_is_framed_the_same_again(wire: bytes) -> None:
     found, rest = frames([wire])
@@ -81,13 +77,11 @@ def test_what_comes_out_of_a_framer_is_framed_the_same_again(wire: bytes) -> Non
     assert [frame[1:] for frame in said] == [frame[1:] for frame in (*again, *([] if last is None else [last]))]
 
 
-@settings(deadline=None, max_examples=300)
 @given(wire=STREAMS, cuts=CUTS, limit=st.integers(4, 30))
 def test_any_cut_meets_the_limit_at_the_same_place(wire: bytes, cuts: list[int], limit: int) -> None:
     assert bounded([wire], limit) == bounded(pieces(wire, cuts), limit)
 
 
-@settings(deadline=None)
 @given(
     values=st.lists(st.lists(st.text(alphabet="ab: {}\u2028é", max_size=6), min_size=1, max_size=3), max_size=5),
     data=st.data(),

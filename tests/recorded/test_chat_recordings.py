@@ -143,7 +143,7 @@ async def test_a_recorded_answer_comes_out_byte_for_byte_however_it_is_cut(name:
     assert expected_answer(recording) == shown(played)
 
 
-@pytest.mark.parametrize("name", cases([name for name in PLAIN if expected_usage(PLAIN[name])], ABSENT))
+@pytest.mark.parametrize("name", cases([name for name in PLAIN if expected_usage(PLAIN[name])], ABSENT, every=3))
 async def test_the_usage_that_a_provider_reported_reaches_the_meter(name: str) -> None:
     recording = PLAIN[name]
 

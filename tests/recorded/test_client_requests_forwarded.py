@@ -67,7 +67,7 @@ async def forwarded(running: Stage, name: str, form: Callable[[Any], bytes]) -> 
     return sent(running).body
 
 
-@pytest.mark.parametrize("name", cases(BODIES, ABSENT))
+@pytest.mark.parametrize("name", cases(BODIES, ABSENT, every=5))
 async def test_a_clients_request_is_forwarded_with_the_bytes_it_came_in(name: str) -> None:
     form = FORMS[list(BODIES).index(name) % len(FORMS)]
     async with stage({ALIAS: TARGET}) as running:
@@ -88,7 +88,7 @@ async def test_a_clients_request_is_forwarded_with_its_bytes_however_it_was_writ
     assert expected(name, form) == body
 
 
-@pytest.mark.parametrize("name", cases([name for name in BODIES if name in CAPTURED], ABSENT))
+@pytest.mark.parametrize("name", cases([name for name in BODIES if name in CAPTURED], ABSENT, every=5))
 async def test_without_an_alias_a_whole_answers_request_is_forwarded_untouched(name: str) -> None:
     body = compact({**BODIES[name], "model": ALIAS, "stream": False})
     async with stage({ALIAS: ALIAS}) as running:

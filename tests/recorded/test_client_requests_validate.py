@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import orjson
 import pytest
 
 from modelserver.dialects.openai_chat.request import check_request
 from modelserver.dialects.reading import parse_body
 from modelserver.errors import InvalidRequest
-
-SHARED = Path(__file__).parents[2].parent / "shared"
+from tests.support.recordings import load_client_requests, load_recordings
 
 # What a client was made to send in order to see the refusal.
 REFUSED = {"openai-py/33": "messages"}
 
-
-def captured() -> dict[str, dict[str, Any]]:
-    """Bodies of the clients' requests, by client and number."""
-    found = {}
-    for file in sorted(SHARED.glob("client-requests/*/*.json")):
-        record = orjson.loads(file.read_bytes())
-        if record["dialect"] in ("openai-chat", "openai") and record["path"] == "/v1/chat/completions":
-            found[f"{file.parent.name}/{file.stem}"] = record["body"]
-    return found
-
-
-def recorded() -> dict[str, dict[str, Any]]:
-    """Bodies of the recorded requests that a provider answered with 200, by name; some recordings kept none.
-
-    Azure has the model in the path; here it stands in the body.
-    """
-    found = {}
-    for file in sorted(SHARED.glob("recordings/openai-chat/*.json")):
-        record = orjson.loads(file.read_bytes())
-        if record["response"]["status"] == 200 and record["request"]["body"] is not None:
-            found[file.stem] = {"model": record["model"], **record["request"]["body"]}
-    return found
-
-
-CAPTURED = captured()
-RECORDED = recorded()
+CAPTURED = load_client_requests()
+RECORDED = {name: dict(recording.asked) for name, recording in load_recordings().items() if recording.status == 200}
 WANTED = {**CAPTURED, **RECORDED}
 ACCEPTED = {name: body for name, body in WANTED.items() if name not in REFUSED}
 

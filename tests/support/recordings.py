@@ -169,9 +169,12 @@ def expected_usage(recording: Recording) -> dict[str, int | None] | None:
     }
 
 
-def cases(names: Iterable[str], reason: str) -> list[Any]:
-    """Parameters, or one that is skipped for the reason where there is none."""
-    found = [pytest.param(name, id=name) for name in names]
+def cases(names: Iterable[str], reason: str, *, every: int = 1) -> list[Any]:
+    """Parameters, or one that is skipped for the reason where there is none; all but every so many of them are deep."""
+    found = [
+        pytest.param(name, id=name, marks=() if number % every == 0 else pytest.mark.deep)
+        for number, name in enumerate(names)
+    ]
     return found or [pytest.param("", id="none", marks=pytest.mark.skip(reason=reason))]
 
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from modelserver.dialects.openai_chat.request import ChatAsk, check_request
-from modelserver.dialects.reading import MAX_DEPTH, parse_body
+from modelserver.dialects.reading import MAX_DEPTH, MAX_FIELDS, MAX_VALUES, parse_body
 from modelserver.errors import InvalidRequest
 
 USER = {"role": "user", "content": "hi"}
@@ -799,6 +799,26 @@ BAD_BODIES = [
         "The request body is nested too deeply; at most 100 levels are accepted.",
         id="depth hidden by brackets in strings",
     ),
+    pytest.param(
+        b'{"a":[' + b"0," * MAX_VALUES + b"0]}",
+        "The request body holds too many values; at most 200,000 are accepted.",
+        id="numbers without end",
+    ),
+    pytest.param(
+        b'{"a":[' + rb'"\\",' * MAX_VALUES + b"0]}",
+        "The request body holds too many values; at most 200,000 are accepted.",
+        id="strings without end, each of a backslash",
+    ),
+    pytest.param(
+        b'{"a":' + b"[" * MAX_VALUES,
+        "The request body holds too many values; at most 200,000 are accepted.",
+        id="brackets without end",
+    ),
+    pytest.param(
+        orjson.dumps({str(number): 0 for number in range(MAX_FIELDS + 1)}),
+        "The request body has too many fields; at most 1,000 are accepted.",
+        id="fields without end",
+    ),
 ]
 
 
@@ -815,3 +835,14 @@ def test_what_is_no_json_object_is_refused(body: bytes, expected: str) -> None:
 )
 def test_the_deepest_nesting_allowed_passes(open_: bytes, close: bytes) -> None:
     assert list(parse_body(nested(MAX_DEPTH, open_, close))) == ["a"]
+
+
+MANY = [
+    pytest.param(b'{"a":["' + rb"[,{\",\\" * MAX_VALUES + b'"]}', id="in a string"),
+    pytest.param(b'{"a":[' + b"0," * (MAX_VALUES - 3) + b"0]}", id="as many as may be"),
+]
+
+
+@pytest.mark.parametrize("body", MANY)
+def test_a_long_body_of_few_values_passes(body: bytes) -> None:
+    assert list(parse_body(body)) == ["a"]

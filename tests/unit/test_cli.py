@@ -35,6 +35,10 @@ route = "home/local"
 model_id = "vectors"
 types = "embedding"
 route = "home/vectors"
+[[models]]
+model_id = "codex"
+speaks = ["responses"]
+route = "home/codex"
 
 [users.alice]
 """
@@ -55,16 +59,18 @@ def test_models_prints_what_can_be_called_and_says_why_the_rest_can_not(capsys: 
     said = capsys.readouterr()
 
     assert status == 0
-    assert said.out == "mock\nlocal\nvectors\n"
+    assert said.out == "mock\nlocal\n"
     assert re.search(r"gpt +OPENAI_API_KEY is not set", said.err)
+    assert re.search(r"vectors +models of type embedding are not served yet", said.err)
+    assert re.search(r"codex +it speaks responses only, which is not served yet", said.err)
 
 
 CHECKED = [
-    pytest.param(r"models\.toml: 4 models, 3 providers, 0 keys", id="counts"),
+    pytest.param(r"models\.toml: 5 models, 3 providers, 0 keys", id="counts"),
     pytest.param(r"openai +https://api\.openai\.com/v1 +OPENAI_API_KEY is not set", id="provider without its key"),
     pytest.param(r"home +http://10\.0\.0\.5:8080/v1 +no key", id="provider that has no key"),
     pytest.param(r"mock +built in +needs no key", id="the built-in provider"),
-    pytest.param(r"Models\n  llm +3\n  embedding +1\n  3 can be called now", id="models by type"),
+    pytest.param(r"Models\n  llm +4\n  embedding +1\n  2 can be called now", id="models by type"),
     pytest.param(r"Retiring\n  2020-01-31 \(past\)  gpt", id="retiring models"),
     pytest.param(r"Warnings\n  .*OPENAI_API_KEY", id="warnings"),
 ]
@@ -106,7 +112,7 @@ def test_a_missing_configuration_is_status_2(
     monkeypatch.delenv("MODELSERVER_CONFIG", raising=False)
 
     assert cli.main(["check"], home=tmp_path) == 2
-    assert "models.toml" in capsys.readouterr().err
+    assert str(tmp_path / "models.toml") in capsys.readouterr().err
 
 
 PLACES = [

@@ -114,10 +114,16 @@ def test_the_key_of_a_provider_is_found(
     assert (provider.key, provider.missing_key) == (key, missing)
 
 
-def test_a_missing_key_is_a_warning() -> None:
-    assert routed("openai").warnings == (
+def test_a_variable_that_the_file_names_and_nobody_has_set_is_a_warning() -> None:
+    config = parse_config('[providers.openai]\nkey = "$OPENAI_API_KEY"')
+
+    assert config.warnings == (
         "models.toml: providers.openai.key: $OPENAI_API_KEY is not set, so its models can't be called",
     )
+
+
+def test_the_missing_key_of_a_preset_that_nobody_asked_for_is_none() -> None:
+    assert routed("openai").warnings == ()
 
 
 def test_a_dollar_inside_a_literal_is_a_warning() -> None:

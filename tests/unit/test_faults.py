@@ -361,3 +361,19 @@ BACKOFFS = [
 @pytest.mark.parametrize(("attempt", "jitter", "expected"), BACKOFFS)
 def test_pauses_grow(attempt: int, jitter: float, expected: float) -> None:
     assert expected == backoff_s(attempt, jitter=jitter)
+
+
+LEAKS = [
+    pytest.param({"code": "sk-proj-0123456789abcdef"}, id="what looks like a key, as the code"),
+    pytest.param({"param": "sk-proj-0123456789abcdef"}, id="what looks like a key, as the field"),
+    pytest.param({"code": "up.internal"}, id="a host, as the code"),
+    pytest.param({"param": "messages.known-secret"}, id="a known secret, as the field"),
+]
+
+
+@pytest.mark.parametrize("fields", LEAKS)
+def test_a_code_or_field_that_is_no_such_thing_is_left_out(fields: dict[str, str]) -> None:
+    complaint = Complaint(status=400, message="no", in_json=True, **fields)
+    error = classify(complaint, provider="acme", clean=Redactor(["known-secret"], ["up.internal"]).clean).error
+
+    assert (error.code, error.param) == (None, None)

@@ -82,6 +82,7 @@ HIDDEN = [
     pytest.param("a-b.c", b'{"x":{"a-b.c":0},"a\\u002db.c":1}', id="a hyphen"),
     pytest.param("a-b.c", b'{"x":{"a-b.c":0},"a-b\\u002Ec":1}', id="a dot"),
     pytest.param("é", '{"x":{"é":0},"\\u00e9":1}'.encode(), id="a letter beyond ASCII"),
+    pytest.param("a/b", b'{"x":{"a/b":0},"a\\/b":1}', id="a slash"),
 ]
 
 
@@ -113,6 +114,20 @@ def test_a_repeated_member_is_named(raw: bytes, expected: str | None, strings: i
     raw = b'{"many":[' + b",".join([b'"x"'] * strings) + b"]," + raw[1:]
 
     assert expected == repeated_member(raw, orjson.loads(raw), {"a", "b", "é"})
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1000, None), (1002, "x")])
+def test_other_keys_may_repeat_a_thousand_times_where_each_is_looked_at(times: int, expected: str | None) -> None:
+    raw = b'{"\\u0061":1' + b',"x":1' * times + b"}"
+
+    assert expected == repeated_member(raw, orjson.loads(raw), {"a"})
+
+
+def test_a_value_of_many_escapes_is_passed_over_whole() -> None:
+    text = b'"' + b"\\\\" * 100_000 + b'\\""'
+    member = get_member(b'{"\\u0061":1,"b":' + text + b',"c":2}', "b")
+
+    assert member.end - member.start == len(text)
 
 
 REMOVED = [

@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from modelserver.web import output
 from modelserver.web.logs import LOGGER, Notices, logging_to
+from modelserver.web.output import Output, never_waiting
 
 
 def written(style: str, *actions: Callable[[], None]) -> str:
@@ -87,3 +91,58 @@ def test_subjects_do_not_silence_each_other() -> None:
     output = written("text", lambda: notices.say("One"), lambda: notices.say("Two"))
 
     assert output.count("\n") == 2
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """The ends of a pipe to read and to write."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_lines_into_a_pipe_come_out_of_it(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    with os.fdopen(writer, "w", closefd=False) as stream, never_waiting(stream) as lines:
+        lines.write("one\n")
+        lines.write("two\n")
+
+    assert os.read(reader, 100) == b"one\ntwo\n"
+
+
+def test_a_pipe_that_nobody_reads_holds_up_nobody_and_what_is_lost_is_said(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = pipe
+    monkeypatch.setattr(output, "MAX_WAITING_CHARS", 1_000_000)
+    lines = Output(writer)
+    for _ in range(30):
+        lines.write("x" * 99_999 + "\n")
+    taken = 0
+    while taken < 1_000_000:
+        taken += len(os.read(reader, 1 << 20))
+    lines.close()
+    lines.write("again\n")
+
+    assert "20 log lines were lost" in caplog.text
+
+
+def test_the_end_waits_for_a_pipe_that_nobody_reads_only_so_long(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = pipe
+    monkeypatch.setattr(output, "CLOSING_S", 0.01)
+    lines = Output(writer)
+    lines.write("x" * 1_000_000)
+    lines.close()
+
+    assert lines._thread.is_alive()
+    while lines._thread.is_alive():
+        os.read(reader, 1 << 20)
+
+
+@pytest.mark.parametrize("is_file", [True, False], ids=["a file", "memory"])
+def test_what_never_waits_is_written_to_directly(is_file: bool, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") if is_file else io.StringIO() as stream, never_waiting(stream) as lines:
+        assert lines is stream
