@@ -8,7 +8,9 @@ from typing import Any, Protocol
 import attrs
 
 from modelserver.errors import GatewayError
-from modelserver.ir.types import Ask, Complaint, Usage
+from modelserver.ir.parts import DialectName
+from modelserver.ir.types import Ask, Complaint
+from modelserver.ir.usage import Usage
 
 
 class StreamRelay(Protocol):
@@ -68,12 +70,21 @@ class Forward(Protocol):
     """Makes the body for an upstream of the same dialect."""
 
     def __call__(
-        self, ask: Ask, *, target: str, params: Mapping[str, bytes], ask_usage: bool, drop_options: bool
+        self,
+        ask: Ask,
+        *,
+        target: str,
+        params: Mapping[str, bytes],
+        ask_usage: bool,
+        drop_options: bool,
+        quirks: Mapping[str, Any] = ...,
     ) -> bytes:
         """The client's bytes with the few edits that routing needs.
 
         `target` becomes the model; `params` (JSON text by field) are added where the client sent none; `ask_usage`
         asks for usage in the stream; `drop_options` takes out the field that does, for upstreams that refuse it.
+        `quirks`, by the names of the configuration, are the upstream's deviations: those that concern fields of a
+        request apply last.
         """
         ...
 
@@ -87,7 +98,7 @@ class Dialect:
     `encode_error_event` make what the client gets.
     """
 
-    name: str
+    name: DialectName
     read_request: Callable[[bytes], Ask]
     forward: Forward
     read_answer: Callable[[bytes], Whole | Complaint]

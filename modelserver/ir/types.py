@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import attrs
-
-MAX_TOKENS: Final = 2**40
-"""A provider's count above this is no count (`usage` is not to be trusted)."""
-
-
-@attrs.frozen(kw_only=True, slots=True)
-class Usage:
-    """Tokens of one call: inclusive totals and named subsets. None means that the provider did not say.
-
-    `cache_read` and `cache_write` are parts of `input`, `reasoning` is a part of `output`.
-    """
-
-    input: int | None = None
-    output: int | None = None
-    cache_read: int | None = None
-    cache_write: int | None = None
-    reasoning: int | None = None
-    audio_in: int | None = None
-    audio_out: int | None = None
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -51,3 +32,5 @@ class Complaint:
     param: str | None = None
     in_json: bool = False
     """The upstream answered in JSON, so that it is the provider that speaks and not a proxy before it."""
+    retry_after_s: float | None = None
+    """The pause that the body asks for; None: it names none (a header may)."""

@@ -70,6 +70,21 @@ def _walk(raw: bytes) -> Iterator[Member]:
             at += 1
 
 
+def elements(raw: bytes) -> list[tuple[int, int]]:
+    """Where each element of an array stands: offset of its first byte, and after its last one."""
+    found: list[tuple[int, int]] = []
+    at = raw.index(b"[") + 1
+    while True:
+        at = _skip(raw, at)
+        if raw[at : at + 1] == b"]":
+            return found
+        end = _value_end(raw, at)
+        found.append((at, end))
+        at = _skip(raw, end)
+        if raw[at : at + 1] == b",":
+            at += 1
+
+
 def get_member(raw: bytes, key: str) -> Member:
     """The last top-level member of that name (what parsers keep of duplicates); the object must have it."""
     if _is_plain(key) and not _hides_keys(raw):
@@ -118,6 +133,28 @@ def remove_member(raw: bytes, key: str) -> Edit:
     if len(all_members) > 1:
         return Edit(all_members[0].key_start, all_members[1].key_start, b"")
     return Edit(all_members[0].key_start, all_members[0].end, b"")
+
+
+def remove_members(raw: bytes, keys: Container[str]) -> list[Edit]:
+    """Edits that take out every member of these names, repeated ones included, with the commas that they leave."""
+    edits: list[Edit] = []
+    kept: Member | None = None
+    first: int | None = None
+    last = 0
+    for member in _walk(raw):
+        if member.key in keys:
+            if kept is not None:
+                edits.append(Edit(last, member.end, b""))
+            elif first is None:
+                first = member.key_start
+        else:
+            if kept is None and first is not None:
+                edits.append(Edit(first, member.key_start, b""))
+            kept = member
+        last = member.end
+    if kept is None and first is not None:
+        edits.append(Edit(first, last, b""))
+    return edits
 
 
 def splice(raw: bytes, edits: Sequence[Edit]) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from modelserver.dialects.openai_chat.stream import ChatStreamRelay
-from modelserver.ir.types import Usage
+from modelserver.ir.usage import Usage
 
 
 def event(value: Any) -> bytes:

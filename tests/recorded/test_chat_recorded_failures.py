@@ -16,6 +16,7 @@ from tests.support.recordings import (
     expected_usage,
     frames,
     load_recordings,
+    metered_usage,
     stage,
 )
 
@@ -253,7 +254,7 @@ async def test_the_usage_of_a_whole_answer_without_finish_reason_is_counted(name
     played = await play(RECORDINGS[name])
 
     assert played.call is not None
-    assert expected_usage(RECORDINGS[name]) == attrs.asdict(played.call.usage)  # type: ignore[arg-type]
+    assert expected_usage(RECORDINGS[name]) == metered_usage(played.call.usage)
 
 
 @pytest.mark.parametrize("broken", [pytest.param(broken, id=id) for id, broken in BROKEN.items()])
@@ -282,7 +283,7 @@ async def test_the_usage_of_a_stream_that_goes_wrong_is_counted(broken: Broken) 
     played = await play(recording, "frames", gate=first_content(recording))
 
     assert played.call is not None
-    assert expected_usage(recording) == attrs.asdict(played.call.usage)  # type: ignore[arg-type]
+    assert expected_usage(recording) == metered_usage(played.call.usage)
 
 
 @pytest.mark.parametrize("broken", [pytest.param(broken, id=id) for id, broken in BROKEN.items()])

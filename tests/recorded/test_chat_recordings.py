@@ -19,6 +19,7 @@ from tests.support.recordings import (
     expected_usage,
     frames,
     load_recordings,
+    metered_usage,
     sent,
     stage,
 )
@@ -150,7 +151,7 @@ async def test_the_usage_that_a_provider_reported_reaches_the_meter(name: str) -
     played = await play(recording, a_way(name))
 
     assert played.call is not None
-    assert expected_usage(recording) == attrs.asdict(played.call.usage)  # type: ignore[arg-type]
+    assert expected_usage(recording) == metered_usage(played.call.usage)
     assert not played.call.usage_estimated
 
 

@@ -26,6 +26,7 @@ from aiohttp import web
 
 from modelserver.config import Config, parse_config
 from modelserver.gateway.call import Call
+from modelserver.ir.usage import Usage
 from modelserver.web.access_log import AccessLog
 from modelserver.web.app import create_app
 from modelserver.web.keys import TRACE
@@ -35,6 +36,10 @@ from tests.support.upstream import RawUpstream, Received, Step, Wait, chunk, hea
 SHARED = Path(__file__).parents[2].parent / "shared"
 WAYS = ("whole", "frames", "random")
 PATIENCE_S = 10.0
+_FIGURES = (
+    *("input", "output", "cache_read", "cache_write", "reasoning"),
+    *("audio_in", "image_in", "audio_out", "image_out", "prediction_rejected"),
+)
 MINIMAL: Mapping[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
 """Stands in for a request that was not kept."""
 
@@ -162,11 +167,19 @@ def expected_usage(recording: Recording) -> dict[str, int | None] | None:
         "input": prompt,
         "output": completion,
         "cache_read": None if cached is None else min(cached, prompt),
-        "cache_write": said.get("prompt_tokens_details.cache_write_tokens"),
+        "cache_write": said.get("prompt_tokens_details.cache_write_tokens", said.get("cache_creation_input_tokens")),
         "reasoning": reasoning,
         "audio_in": audio,
+        "image_in": said.get("prompt_tokens_details.image_tokens"),
         "audio_out": said.get("completion_tokens_details.audio_tokens"),
+        "image_out": said.get("completion_tokens_details.image_tokens"),
+        "prediction_rejected": said.get("completion_tokens_details.rejected_prediction_tokens"),
     }
+
+
+def metered_usage(usage: Usage | None) -> dict[str, int | None]:
+    """The figures of a meter that `expected_usage` knows."""
+    return {name: getattr(usage, name) for name in _FIGURES}
 
 
 def cases(names: Iterable[str], reason: str, *, every: int = 1) -> list[Any]:

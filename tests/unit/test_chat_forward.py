@@ -25,9 +25,12 @@ def sent(
     params: Mapping[str, bytes] | None = None,
     ask_usage: bool = False,
     drop_options: bool = False,
+    **quirks: Any,
 ) -> bytes:
     ask = read_request(wire)
-    return forward(ask, target=target, params=params or {}, ask_usage=ask_usage, drop_options=drop_options)
+    return forward(
+        ask, target=target, params=params or {}, ask_usage=ask_usage, drop_options=drop_options, quirks=quirks
+    )
 
 
 def body(*members: bytes) -> bytes:
@@ -269,3 +272,168 @@ def test_digits_that_no_float_holds_are_sent_as_given() -> None:
     wire = body(b'"seed":123456789012345678901234567890', b'"x":0.10000000000000000000001')
 
     assert wire.replace(b'"m"', b'"up"') == sent(wire)
+
+
+QUIRKS = [
+    pytest.param([b'"user":"u"', b'"x" : 1'], {"drop": ["user"]}, [b'"x" : 1'], id="drop: in the middle"),
+    pytest.param([b'"x":1', b'"user":"u"'], {"drop": ["user"]}, [b'"x":1'], id="drop: the last"),
+    pytest.param([b'"user":null'], {"drop": ["user"]}, [], id="drop: null"),
+    pytest.param([b'"us\\u0065r":"u"'], {"drop": ["user"]}, [], id="drop: escaped"),
+    pytest.param([b'"x":1', b'"y":2', b'"x":3'], {"drop": ["x"]}, [b'"y":2'], id="drop: every one of the same name"),
+    pytest.param([b'"x":{"user":1}'], {"drop": ["user"]}, [b'"x":{"user":1}'], id="drop: not a nested one"),
+    pytest.param(
+        [b'"user":"u"', b'"store":true', b'"seed":7e0'], {"drop": ["store", "user"]}, [b'"seed":7e0'], id="drop: two"
+    ),
+    pytest.param(
+        [b'"x":{ "a" : 1 , "b":2.50}'], {"drop": ["x.a"]}, [b'"x":{ "b":2.50}'], id="drop: within an object, the first"
+    ),
+    pytest.param([b'"x":{ "a":1 }'], {"drop": ["x.a"]}, [b'"x":{  }'], id="drop: within an object, the only one"),
+    pytest.param([b'"x":"a"', b'"y":[1]'], {"drop": ["x.a", "y.a", "y[].a", "z[].a"]}, None, id="drop: not that shape"),
+    pytest.param(
+        [b'"x":[[1], {"a":{"b":[{"c":1,"d":2}]}},"a"]'],
+        {"drop": ["x[].a.b[].c"]},
+        [b'"x":[[1], {"a":{"b":[{"d":2}]}},"a"]'],
+        id="drop: deep",
+    ),
+    pytest.param([b'"x":[1]'], {"drop": ["x[]"]}, [], id="drop: a list by its elements"),
+    pytest.param([b'"seed":7e0'], {"rename": {"seed": "random_seed"}}, [b'"random_seed":7e0'], id="rename"),
+    pytest.param(
+        [b'"s\\u0065ed" : 1'], {"rename": {"seed": "random_seed"}}, [b'"random_seed" : 1'], id="rename: escaped"
+    ),
+    pytest.param(
+        [b'"seed":1', b'"random_seed":2'],
+        {"rename": {"seed": "random_seed"}},
+        [b'"random_seed":2'],
+        id="rename: the provider's own name wins",
+    ),
+    pytest.param(
+        [b'"seed":1', b'"random_seed":null'],
+        {"rename": {"seed": "random_seed"}},
+        [b'"random_seed":1'],
+        id="rename: unless it is null",
+    ),
+    pytest.param([b'"x":"n"'], {"rename": {"x": "model"}}, [], id="rename: nothing becomes the model"),
+    pytest.param([], {"add": {"usage": {"include": True}}}, [b'"usage":{"include":true}'], id="add"),
+    pytest.param([b'"x":null', b'"y":1'], {"add": {"x": 2}}, [b'"x":2', b'"y":1'], id="add: for null"),
+    pytest.param([b'"x":1'], {"add": {"x": 2}}, [b'"x":1'], id="add: not over the client's"),
+    pytest.param([b'"x":1'], {"drop": ["x"], "add": {"x": 2}}, [b'"x":2'], id="add: in place of what was dropped"),
+    pytest.param([b'"x":1', b'"y":2'], {"allow": ("y",)}, [b'"y":2'], id="allow"),
+    pytest.param([b'"x":1', b'"x":2'], {"allow": ()}, [], id="allow: nothing but what must be"),
+    pytest.param(
+        [b'"seed":1', b'"x":1'],
+        {"allow": ("random_seed",), "rename": {"seed": "random_seed"}},
+        [b'"random_seed":1'],
+        id="allow: by the provider's names",
+    ),
+    pytest.param(
+        [b'"max_completion_tokens":9'], {"max_tokens_field": "max_tokens"}, [b'"max_tokens":9'], id="the older limit"
+    ),
+    pytest.param(
+        [b'"max_tokens":9'],
+        {"max_tokens_field": "max_completion_tokens"},
+        [b'"max_completion_tokens":9'],
+        id="the newer limit",
+    ),
+    pytest.param([b'"max_tokens":9'], {"max_tokens_field": "max_tokens"}, None, id="the limit that it knows"),
+    pytest.param(
+        [b'"max_tokens":9', b'"max_completion_tokens":8'],
+        {"max_tokens_field": "max_tokens"},
+        [b'"max_tokens":9'],
+        id="both limits",
+    ),
+    pytest.param(
+        [b'"max_tokens":null', b'"max_completion_tokens":8'],
+        {"max_tokens_field": "max_tokens"},
+        [b'"max_tokens":8'],
+        id="both limits, one null",
+    ),
+    pytest.param([b'"parallel_tool_calls":false'], {"parallel_field": False}, [], id="no word for parallel calls"),
+    pytest.param([b'"parallel_tool_calls":false'], {"parallel_field": True}, None, id="a word for parallel calls"),
+    pytest.param(
+        [b'"tools":[{"function":{"name":"f","strict":true, "parameters":{"strict":1}}}, {"type":"x"}]'],
+        {"strict_tools": False},
+        [b'"tools":[{"function":{"name":"f", "parameters":{"strict":1}}}, {"type":"x"}]'],
+        id="no strict tools",
+    ),
+    pytest.param(
+        [b'"seed":1'],
+        {"strict_tools": True, "developer_role": True, "reasoning_in": ("reasoning",), "tool_choice": "any"},
+        None,
+        id="quirks that concern other things",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "quirks", "expected"), QUIRKS)
+def test_quirks_edit_fields_and_nothing_else_H41(
+    given: list[bytes], quirks: dict[str, Any], expected: list[bytes] | None
+) -> None:
+    wire = body(*given)
+    out = sent(wire, target="m", **quirks)
+
+    assert out == (wire if expected is None else body(*expected))
+    assert expected is not None or out is wire
+
+
+def test_the_first_fields_are_dropped_with_their_commas() -> None:
+    wire = b'{ "user":"u" , "x":1, "model":"m",' + MESSAGES + b"}"
+
+    assert sent(wire, drop=["user", "x"]) == b'{ "model":"up",' + MESSAGES + b"}"
+
+
+TALK = (
+    b'{"model":"m","messages":[ {"role":"developer","name":"d","content":"\\u00e4 developer"},'
+    b'{"content":"a" , "role":"user","name":"u"},{"r\\u006fle":"dev\\u0065loper","content":"b"} ]}'
+)
+
+
+def test_names_of_speakers_are_dropped_H41() -> None:
+    expected = TALK.replace(b',"name":"d"', b"").replace(b',"name":"u"', b"")
+
+    assert expected == sent(TALK, target="m", drop=("messages[].name",))
+
+
+def test_developers_become_the_system_and_nothing_else_H41() -> None:
+    expected = TALK.replace(b':"developer"', b':"system"').replace(b'"dev\\u0065loper"', b'"system"')
+
+    assert expected == sent(TALK, target="m", developer_role=False)
+
+
+def test_all_edits_of_one_request_at_once() -> None:
+    wire = (
+        b'{"user":"u","stream":true, "messages":[{"role":"developer","content":"a","name":"n"}],"seed":7e0,"model":"m",'
+        b'"max_completion_tokens":5,"vendor_x":{"b":1,"a":2}}'
+    )
+    out = sent(
+        wire,
+        params={"temperature": b"0.70", "top_p": b"1"},
+        ask_usage=True,
+        drop=("user", "messages[].name", "top_p"),
+        rename={"seed": "random_seed"},
+        max_tokens_field="max_tokens",
+        developer_role=False,
+        add={"y": 1},
+    )
+
+    assert out == (
+        b'{"stream":true, "messages":[{"role":"system","content":"a"}],"random_seed":7e0,"model":"up",'
+        b'"max_tokens":5,"vendor_x":{"b":1,"a":2},"stream_options":{"include_usage":true},"temperature":0.70,"y":1}'
+    )
+
+
+OPTIONS = [
+    pytest.param({"drop": ("stream_options",)}, {"ask_usage": True}, [], id="dropped although asked for"),
+    pytest.param({"allow": ()}, {"ask_usage": True}, [], id="not allowed although asked for"),
+    pytest.param({"add": {"stream_options": {}}}, {"ask_usage": True}, [ASKED], id="not added beside ours"),
+    pytest.param(
+        {"drop": ("stream_options.include_usage",)}, {"ask_usage": True}, [b'"stream_options":{}'], id="within"
+    ),
+    pytest.param({"drop": ("stream_options",)}, {"drop_options": True}, [], id="dropped twice"),
+]
+
+
+@pytest.mark.parametrize(("quirks", "how", "expected"), OPTIONS)
+def test_quirks_apply_to_what_the_gateway_adds(
+    quirks: dict[str, Any], how: dict[str, Any], expected: list[bytes]
+) -> None:
+    assert body(*expected) == sent(body(), target="m", **how, **quirks)

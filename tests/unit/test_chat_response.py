@@ -13,11 +13,12 @@ from modelserver.dialects.openai_chat.response import (
     encode_error_event,
     read_answer,
     read_error,
-    read_usage,
     rename,
 )
+from modelserver.dialects.openai_chat.usage import read_usage
 from modelserver.errors import ErrorKind, GatewayError, UpstreamFailed
-from modelserver.ir.types import MAX_TOKENS, Complaint, Usage
+from modelserver.ir.types import Complaint
+from modelserver.ir.usage import MAX_TOKENS, Usage
 
 
 def body(*choices: Any, **fields: Any) -> bytes:

@@ -10,7 +10,8 @@ import pytest
 
 from modelserver.dialects.openai_chat.stream import ChatStreamRelay, replay
 from modelserver.errors import GatewayError, StreamBroken, UpstreamFailed
-from modelserver.ir.types import Complaint, Usage
+from modelserver.ir.types import Complaint
+from modelserver.ir.usage import Usage
 from tests.support.feeding import feed_every_way
 
 

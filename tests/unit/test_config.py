@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelserver.catalog.cards import card_for
 from modelserver.config import (
     CallSettings,
     Config,
@@ -172,6 +173,34 @@ def test_a_model_is_read() -> None:
     )
 
 
+def test_a_model_card_is_read() -> None:
+    model = one_model("""
+        stop = 0
+        n = 8
+        parallel_tools = false
+        temperature_max = 1
+        schema = "anthropic"
+        cache = "explicit_anthropic"
+        hosted = []
+        id_pattern = "[a-z]+"
+        reasoning = { kind = "budget", efforts = ["high", "none", "low"], budget_min = 0 }
+        max_output = 5
+    """)
+
+    assert model.card == {
+        "stop_max": 0,
+        "n_max": 8,
+        "parallel_tools": False,
+        "temperature_max": 1.0,
+        "schema": "anthropic",
+        "cache": "explicit_anthropic",
+        "hosted": frozenset(),
+        "id_pattern": "[a-z]+",
+        "reasoning": {"kind": "budget", "efforts": ("none", "low", "high"), "budget_min": 0},
+    }
+    assert card_for("unknown", "chat", model.card).reasoning.efforts == ("none", "low", "high")
+
+
 def test_floats_in_params_stay_floats() -> None:
     params = one_model("params = { a = 1.0, b = [0.1] }").params
 
@@ -231,6 +260,8 @@ def test_the_most_specific_setting_wins_key_by_key() -> None:
         timeout = { connect = "1s", first = "2s", idle = "3s" }
         retries = 5
         early_commit = "4s"
+        unsupported = "refuse"
+        fetch_urls = "refuse"
         quirks = { path = "/d", stream_usage = "never" }
         [providers.openai]
         timeout = { first = "20s", idle = "30s" }
@@ -241,6 +272,8 @@ def test_the_most_specific_setting_wins_key_by_key() -> None:
         route = "openai/m"
         timeout = { idle = "300s" }
         early_commit = false
+        unsupported = "drop"
+        fetch_urls = "forward"
         proxy = "http://u:p@proxy:3128"
         quirks = { auth = "x-api-key" }
     """)
@@ -248,6 +281,8 @@ def test_the_most_specific_setting_wins_key_by_key() -> None:
 
     assert settings.timeouts == Timeouts(connect_s=1.0, first_s=20.0, idle_s=300.0)
     assert (settings.retries, settings.keepalive_s, settings.early_commit_s) == (5, 7.0, None)
+    assert (settings.refuse_losses, settings.fetch_urls) == (False, "forward")
+    assert config.providers["openai"].settings.refuse_losses
     assert settings.proxy == Secret("http://u:p@proxy:3128")
     assert (settings.quirks.path, settings.quirks.stream_usage) == ("/p", StreamUsage.NEVER)
     assert settings.quirks.auth is UpstreamAuth.X_API_KEY

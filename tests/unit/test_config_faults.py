@@ -87,7 +87,10 @@ SETTINGS = [
     pytest.param('quirks = { path = "/a?b" }', "quirks.path: must be a path", id="query in a path"),
     pytest.param('quirks = { path = "/{deployment}" }', "quirks.path: must be a path", id="unknown placeholder"),
     pytest.param("quirks = { query = { v = 1 } }", "quirks.query.v: must be a string, not an integer", id="query"),
-    pytest.param("quirks = { drop = [] }", "quirks.drop: not supported yet", id="quirk for later"),
+    pytest.param('unsupported = "keep"', "unsupported: 'keep' is not one of drop, refuse", id="unsupported"),
+    pytest.param("fetch_urls = true", "fetch_urls: must be a string, not a boolean", id="fetch_urls"),
+    pytest.param('sticky = "key"', "sticky: not supported yet", id="sticky is for later"),
+    pytest.param('on_disconnect = "finish"', "on_disconnect: not supported yet", id="on_disconnect is for later"),
     pytest.param('cooldown = "30s"', "cooldown: not supported yet", id="cooldown is for later"),
     pytest.param('hedge = "1s"', "hedge: not supported yet", id="hedge is for later"),
 ]
@@ -107,6 +110,41 @@ def test_a_setting_is_refused_wherever_it_stands(before: str, path: str, line: s
 
     assert len(found) == 1
     assert found[0].startswith((path + expected, path.rstrip(".") + ": " + expected))
+
+
+QUIRKS = [
+    pytest.param('drop = "logprobs"', "drop: must be a list of strings", id="drop"),
+    pytest.param('drop = ["a..b"]', "drop[0]: 'a..b' must be a field like", id="field to drop"),
+    pytest.param("rename = { seed = 1 }", "rename.seed: must be a string, not an integer", id="rename"),
+    pytest.param("add = { a = 2025-01-01 }", "add.a: must be a value that JSON has", id="add"),
+    pytest.param('add = { model = "x" }', "add.model: is the client's to say", id="add chooses the model"),
+    pytest.param("allow = true", "allow: must be a list of strings", id="allow"),
+    pytest.param('max_tokens_field = "max"', "max_tokens_field: 'max' is not one of", id="word"),
+    pytest.param('developer_role = "no"', "developer_role: must be true or false", id="flag"),
+    pytest.param('content_string = "tool"', "content_string: must be true, false or \"tools\", not 'tool'", id="or"),
+    pytest.param("assistant_null = 1", 'assistant_null: must be true, false or "omit", not an integer', id="or a word"),
+    pytest.param('id_pattern = "("', "id_pattern: '(' is no regular expression", id="pattern"),
+    pytest.param("id_max = 0", "id_max: must be at least 1", id="length"),
+    pytest.param("temperature_zero = 3", "temperature_zero: must be a number above 0 and at most 2", id="number"),
+    pytest.param("effort_map = { hi = 'x' }", "effort_map: 'hi' is not one of none, minimal", id="effort"),
+    pytest.param("effort_map = { high = 1 }", "effort_map.high: must be a string", id="word for an effort"),
+    pytest.param("finish_map = { eos = 'end' }", "finish_map.eos: must be one of stop", id="finish"),
+    pytest.param('reasoning_in = "reasoning"', "reasoning_in: must be a list of strings", id="reasoning_in"),
+    pytest.param('reasoning_in = ["x"]', "reasoning_in[0]: 'x' is not one of", id="place of reasoning"),
+    pytest.param('reasoning_back = "x"', "reasoning_back: 'x' is not one of none, reasoning_content", id="back"),
+    pytest.param('reasoning_back = "reasoning:all"', 'may end in ":tools" only', id="back with"),
+    pytest.param('reasoning_back = "none:tools"', 'may end in ":tools" only', id="nothing back with"),
+    pytest.param('reasoning_ask = "none+thinking_type"', "reasoning_ask: 'none' is not one of", id="none and more"),
+    pytest.param("tool_chioce = 'any'", "unknown key tool_chioce (did you mean tool_choice?)", id="near miss"),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), QUIRKS)
+def test_a_quirk_is_refused(line: str, expected: str) -> None:
+    found = faults(f"[providers.openai.quirks]\n{line}\n")
+
+    assert len(found) == 1
+    assert expected in found[0]
 
 
 PROVIDERS = [
@@ -133,6 +171,14 @@ PROVIDERS = [
     pytest.param('[providers.a]\nbase_url = "http://[::1"', "base_url: must be an http", id="open bracket"),
     pytest.param(
         '[providers.a]\nbase_url = "http://h/v1/chat/completions"', "must end before /chat/completions", id="whole path"
+    ),
+    pytest.param(
+        '[providers.a]\nbase_url = "http://h/v1/messages"', "must end before /v1/messages", id="path of messages"
+    ),
+    pytest.param(
+        '[providers.google]\nbase_url = "https://generativelanguage.googleapis.com/v1beta/openai/"',
+        'google.base_url: is an address for OpenAI\'s dialects: end it before /openai, or set speaks = ["chat"]',
+        id="compatible address for the native dialect",
     ),
     pytest.param("[providers.openai]\nspeaks = []", "openai.speaks: must hold at least one", id="speaks nothing"),
     pytest.param(
@@ -233,7 +279,20 @@ FIELDS = [
     pytest.param('params = { model = "x" }', "params.model: is the client's to say", id="params choose the model"),
     pytest.param('speaks = ["chatt"]', "speaks[0]: 'chatt' is not one of", id="speaks"),
     pytest.param('fallback = ["a"]', "fallback: not supported yet", id="fallback is for later"),
-    pytest.param("parallel_tools = true", "parallel_tools: not supported yet", id="card field for later"),
+    pytest.param("max_images = 5", "max_images: not supported yet", id="card field for later"),
+    pytest.param('parallel_tools = "yes"', "parallel_tools: must be true or false", id="flag of a card"),
+    pytest.param('sampling = "ful"', "sampling: 'ful' is not one of full, no_temperature", id="word of a card"),
+    pytest.param("stop = -1", "stop: must be at least 0", id="fewer than no stop strings"),
+    pytest.param("n = 0", "n: must be at least 1", id="no choices"),
+    pytest.param("temperature_max = 0.0", "temperature_max: must be a number above 0", id="no temperature"),
+    pytest.param("temperature_max = nan", "temperature_max: must be a number above 0", id="no number"),
+    pytest.param('id_pattern = "["', "id_pattern: '[' is no regular expression", id="pattern of a card"),
+    pytest.param("hosted = true", "hosted: must be a list of strings", id="families of a card"),
+    pytest.param('cache = "5m"', "cache: '5m' is not one of auto, explicit_anthropic", id="cache of a card"),
+    pytest.param('reasoning = "effort"', "reasoning: must be a table, not a string", id="reasoning in one word"),
+    pytest.param('reasoning = { kind = "efort" }', "reasoning.kind: 'efort' is not one of none", id="kind"),
+    pytest.param('reasoning = { efforts = ["hi"] }', "reasoning.efforts[0]: 'hi' is not one of none", id="efforts"),
+    pytest.param("reasoning = { effort = 1 }", "reasoning: unknown key effort (did you mean efforts?)", id="near"),
     pytest.param("model_di = 1", "models[0]: unknown key model_di (did you mean model_id?) (line 4)", id="unknown"),
 ]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import enum
+from decimal import Decimal
+from typing import Any
+
 import pytest
 
 from modelserver.config import (
@@ -16,6 +20,8 @@ from modelserver.config import (
     parse_config,
 )
 from modelserver.config.presets import PRESETS
+from modelserver.config.quirks import read_quirks
+from modelserver.config.reading import Report, Table
 
 
 def routed(name: str, **environ: str) -> Config:
@@ -164,7 +170,9 @@ def test_a_local_provider_authenticates_only_with_a_key(text: str, expected: Ups
         pytest.param("openai", "http://proxy", "http://proxy/v1", id="well-known name elsewhere"),
         pytest.param("groq", "https://api.groq.com", "https://api.groq.com/openai/v1", id="well-known host"),
         pytest.param("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai", id="host without version"),
-        pytest.param("google", "http://proxy", "http://proxy/v1beta/openai", id="google"),
+        pytest.param("google", "http://proxy", "http://proxy", id="google's paths carry their version"),
+        pytest.param("google", "http://proxy/v1beta", "http://proxy/v1beta", id="google with version"),
+        pytest.param("anthropic", "http://proxy/", "http://proxy", id="anthropic's too"),
         pytest.param(
             "azure", "https://me.openai.azure.com", "https://me.openai.azure.com/openai/v1", id="azure's newer paths"
         ),
@@ -179,14 +187,110 @@ def test_a_base_url_is_completed(name: str, written: str, expected: str) -> None
     assert config.providers[name].base_url == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("[providers.anthropic]", ("https://api.anthropic.com", "x-api-key"), id="anthropic"),
+        pytest.param(
+            "[providers.gemini]", ("https://generativelanguage.googleapis.com", "x-goog-api-key"), id="gemini"
+        ),
+        pytest.param(
+            '[providers.anthropic]\nspeaks = ["chat"]', ("https://api.anthropic.com/v1", "bearer"), id="anthropic chat"
+        ),
+        pytest.param(
+            '[providers.google]\nspeaks = ["chat"]',
+            ("https://generativelanguage.googleapis.com/v1beta/openai", "bearer"),
+            id="google chat",
+        ),
+        pytest.param(
+            '[providers.google]\nspeaks = ["chat"]\nbase_url = "http://h/v1beta"',
+            ("http://h/v1beta/openai", "bearer"),
+            id="google chat elsewhere",
+        ),
+        pytest.param(
+            '[providers.anthropic]\nspeaks = ["chat"]\nbase_url = "https://api.anthropic.com"',
+            ("https://api.anthropic.com/v1", "bearer"),
+            id="anthropic chat, written",
+        ),
+        pytest.param(
+            '[providers.x]\nspeaks = ["chat", "anthropic"]\nbase_url = "http://h"',
+            ("http://h/v1", "bearer"),
+            id="both kinds",
+        ),
+        pytest.param('[providers.x]\nspeaks = ["anthropic"]\nbase_url = "http://h"', ("http://h", "bearer"), id="own"),
+        pytest.param(
+            '[providers.deepseek]\nspeaks = ["anthropic"]\nbase_url = "https://api.deepseek.com/anthropic"',
+            ("https://api.deepseek.com/anthropic", "bearer"),
+            id="a second address",
+        ),
+    ],
+)
+def test_address_and_authentication_follow_from_the_dialects(text: str, expected: tuple[str, str]) -> None:
+    (provider,) = parse_config(text).providers.values()
+
+    assert (provider.base_url, provider.settings.quirks.auth.value) == expected
+
+
+def plain(value: Any) -> Any:
+    """What a preset says, as TOML would have it."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return list(value)
+    return Decimal(str(value)) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_the_quirks_of_a_preset_could_be_written(name: str) -> None:
+    quirks = PRESETS[name].quirks
+    report = Report({})
+    read = read_quirks(Table(report, "", "", {key: plain(value) for key, value in quirks.items()}))
+    report.raise_faults({})
+
+    assert read == quirks
+
+
+def test_quirks_of_a_dialect_are_merged_key_by_key() -> None:
+    config = parse_config("""
+        [defaults]
+        quirks = { images = "none", top_k = true, rename = { a = "b" } }
+        [providers.groq]
+        quirks = { top_k = false, usage_at = "last" }
+        [[models]]
+        model_id = "m"
+        route = "groq/m"
+        quirks = { drop = [], rename = { c = "d" } }
+    """)
+
+    assert config.models[0].settings.quirks == Quirks(
+        dialect={
+            "images": "none",
+            "top_k": False,
+            "rename": {"c": "d"},
+            "drop": (),
+            "temperature_zero": 1e-8,
+            "usage_at": "last",
+            "reasoning_in": ("reasoning",),
+        }
+    )
+
+
+def test_an_empty_list_takes_back_the_fields_that_are_allowed() -> None:
+    config = parse_config('[providers.mistral]\nquirks = { allow = [], reasoning_in = "auto" }')
+    quirks = config.providers["mistral"].settings.quirks.dialect
+
+    assert (quirks["allow"], quirks["reasoning_in"]) == (None, "auto")
+
+
 BASE_URLS = [
     pytest.param("openai", "OPENAI_BASE_URL", "http://h/v1", "http://h/v1", id="with version"),
     pytest.param("openai", "OPENAI_BASE_URL", "http://h/", "http://h/v1", id="without version"),
     pytest.param(
-        "anthropic", "ANTHROPIC_BASE_URL", "https://api.anthropic.com", "https://api.anthropic.com/v1", id="an"
+        "anthropic", "ANTHROPIC_BASE_URL", "https://api.anthropic.com", "https://api.anthropic.com", id="anthropic"
     ),
-    pytest.param("google", "GOOGLE_GEMINI_BASE_URL", "http://h", "http://h/v1beta/openai", id="google"),
-    pytest.param("gemini", "GOOGLE_GEMINI_BASE_URL", "http://h/v1beta", "http://h/v1beta/openai", id="gemini, version"),
+    pytest.param("anthropic", "ANTHROPIC_BASE_URL", "http://h/v1", "http://h/v1", id="anthropic with version"),
+    pytest.param("google", "GOOGLE_GEMINI_BASE_URL", "http://h", "http://h", id="google"),
+    pytest.param("gemini", "GOOGLE_GEMINI_BASE_URL", "http://h/v1beta", "http://h/v1beta", id="gemini, version"),
     pytest.param("deepseek", "DEEPSEEK_BASE_URL", "http://h", "http://h/v1", id="deepseek"),
     pytest.param("groq", "GROQ_BASE_URL", "https://api.groq.com", "https://api.groq.com/openai/v1", id="groq"),
     pytest.param("mistral", "MISTRAL_BASE_URL", "http://h", "http://h/v1", id="mistral"),

@@ -15,7 +15,12 @@ PLACES = """
     server.max_body server.max_connections server.secret server.log server.env_file server.public_url
     defaults defaults.timeout defaults.timeout.idle defaults.retries defaults.keepalive defaults.early_commit
     defaults.proxy defaults.quirks defaults.quirks.auth defaults.quirks.stream_usage defaults.quirks.path
-    defaults.quirks.query defaults.quirks.query.v providers providers.x providers.openai.key
+    defaults.quirks.query defaults.quirks.query.v defaults.unsupported defaults.fetch_urls defaults.quirks.drop
+    defaults.quirks.add.x defaults.quirks.allow defaults.quirks.rename defaults.quirks.id_pattern
+    defaults.quirks.id_max defaults.quirks.temperature_zero defaults.quirks.content_string
+    defaults.quirks.reasoning_in defaults.quirks.reasoning_back defaults.quirks.reasoning_ask
+    defaults.quirks.effort_map defaults.quirks.effort_map.high defaults.quirks.finish_map.x
+    defaults.quirks.top_k providers providers.x providers.openai.key
     providers.openai.base_url providers.openai.speaks providers.openai.headers providers.openai.headers.a
     providers.openai.concurrency providers.openai.queue groups groups.g groups.g.models groups.g.limits
     groups.g.limits.rpm users.u users.u.group keys models unknown
@@ -23,6 +28,7 @@ PLACES = """
 MODEL_KEYS = """
     model_id desc owned_by created types features input_modalities max_output context_length pricing pricing.input
     tags aliases route params params.x speaks retires timeout
+    sampling temperature_max stop hosted id_pattern reasoning reasoning.kind reasoning.efforts reasoning.budget_max
 """
 KEY_KEYS = "name user hash models limits expires"
 VALUES = [

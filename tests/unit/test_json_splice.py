@@ -8,9 +8,11 @@ import pytest
 from modelserver.wire.json_splice import (
     Edit,
     append_member,
+    elements,
     get_member,
     members,
     remove_member,
+    remove_members,
     repeated_member,
     splice,
 )
@@ -173,3 +175,32 @@ SPLICED = [
 @pytest.mark.parametrize(("edits", "expected"), SPLICED)
 def test_edits_are_made(edits: list[Edit], expected: bytes) -> None:
     assert expected == splice(b"0123456789", edits)
+
+
+ELEMENTS = [
+    pytest.param(b"[]", [], id="an empty array"),
+    pytest.param(b" [ ] ", [], id="an empty array with spaces"),
+    pytest.param(b'[1 , "]" ,{"a":[1,2]},[ ],null\n]', [b"1", b'"]"', b'{"a":[1,2]}', b"[ ]", b"null"], id="each kind"),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected"), ELEMENTS)
+def test_elements_are_found(raw: bytes, expected: list[bytes]) -> None:
+    assert expected == [raw[start:end] for start, end in elements(raw)]
+
+
+REMOVED = [
+    pytest.param(b'{"b":1}', b'{"b":1}', id="none"),
+    pytest.param(b'{ "a":1 , "b":1}', b'{ "b":1}', id="the first"),
+    pytest.param(b'{"a":1,"c":2,"b":1,"d":2}', b'{"b":1,"d":2}', id="the first two"),
+    pytest.param(b'{"b":1 ,"a":1, "d":1}', b'{"b":1, "d":1}', id="in the middle"),
+    pytest.param(b'{"b":1 ,"a":1, "\\u0061":1 }', b'{"b":1 }', id="the last two, one name"),
+    pytest.param(b'{ "a":1 }', b"{  }", id="the only one"),
+    pytest.param(b'{"a":1,"c":1}', b"{}", id="all"),
+    pytest.param(b'{"a":1,"b":{"a":1},"c":1,"e":"a"}', b'{"b":{"a":1},"e":"a"}', id="in turns"),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected"), REMOVED)
+def test_members_are_removed_with_their_commas(raw: bytes, expected: bytes) -> None:
+    assert expected == splice(raw, remove_members(raw, {"a", "c"}))

@@ -138,8 +138,11 @@ def test_the_end_waits_for_a_pipe_that_nobody_reads_only_so_long(
     lines.close()
 
     assert lines._thread.is_alive()
-    while lines._thread.is_alive():
-        os.read(reader, 1 << 20)
+    read = 0
+    while read < 1_000_000:  # and not further: nothing more comes, and the writer is never closed
+        read += len(os.read(reader, 1 << 20))
+    lines._thread.join(10)
+    assert not lines._thread.is_alive()
 
 
 @pytest.mark.parametrize("is_file", [True, False], ids=["a file", "memory"])

@@ -16,7 +16,10 @@ from modelserver.catalog.catalog import Catalog
 from modelserver.catalog.query import CatalogueView
 from modelserver.config import parse_config
 from modelserver.config.presets import PRESETS
-from modelserver.config.types import MODEL_TYPES, CallSettings, Model, Pricing, Server
+from modelserver.config.quirks import read_quirks
+from modelserver.config.reading import Report, Table
+from modelserver.config.types import MODEL_TYPES, CallSettings, Model, Pricing, Quirks, Server
+from modelserver.ir.card import ModelCard, ReasoningCard
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "models.toml").read_text("utf-8")
@@ -149,9 +152,9 @@ def test_the_settings_shown_for_the_server_are_the_defaults() -> None:
 def test_the_settings_shown_for_calls_are_the_defaults() -> None:
     home = SHOWN.providers["home"].settings
 
-    assert attrs.evolve(CallSettings(), proxy=home.proxy) == home
+    assert attrs.evolve(home, proxy=None, quirks=attrs.evolve(home.quirks, dialect={})) == CallSettings()
     assert set(re.findall(r"(?m)^#([a-z_]+) *=", TEXT.partition("[defaults]")[2].partition("\n[")[0])) == {
-        "timeout", "retries", "keepalive", "early_commit", "proxy", "quirks",
+        "timeout", "retries", "keepalive", "early_commit", "proxy", "unsupported", "fetch_urls", "quirks",
     }  # fmt: skip
 
 
@@ -166,6 +169,39 @@ def test_the_settings_shown_for_a_provider_take_effect() -> None:
         4,
         8,
     )
+
+
+class Names(Table):
+    """A table that says nothing and notes what it is asked for."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        super().__init__(Report({}), "", "", {})
+        self.asked: set[str] = set()
+
+    def take(self, key: str) -> Any:
+        self.asked.add(key)
+
+
+def test_every_quirk_is_shown() -> None:
+    names = Names()
+    read_quirks(names)
+    own = {field.name for field in attrs.fields(Quirks)}
+
+    assert names.asked - own == set(SHOWN.providers["home"].settings.quirks.dialect)
+
+
+def test_every_field_of_a_model_card_is_shown() -> None:
+    card = next(entry for entry in SHOWN.models if entry.model_id == "house").card
+
+    assert {field.name for field in attrs.fields(ModelCard)} - set(card) == {"max_output"}
+    assert {field.name for field in attrs.fields(ReasoningCard)} == set(card["reasoning"])
+
+
+@pytest.mark.parametrize("name", ["anthropic", "google", "openai"])
+def test_a_maker_is_called_by_its_own_dialect(name: str) -> None:
+    assert set(CONFIG.providers[name].speaks) & {"anthropic", "gemini", "responses"}
 
 
 def test_every_key_shown_for_a_model_takes_effect() -> None:

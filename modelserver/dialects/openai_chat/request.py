@@ -8,12 +8,14 @@ pass. Words that vendors add to or that OpenAI itself keeps adding to (`reasonin
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 import orjson
 
 from modelserver.dialects.openai_chat.content import check_messages
+from modelserver.dialects.openai_chat.quirk_edits import REQUEST_QUIRKS, bend
 from modelserver.dialects.reading import (
     Check,
     Json,
@@ -41,6 +43,7 @@ from modelserver.ir.types import Ask
 from modelserver.wire.json_splice import Edit, append_member, get_member, remove_member, repeated_member, splice
 
 _INCLUDE_USAGE: Final = b'{"include_usage":true}'
+_NO_QUIRKS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -102,7 +105,15 @@ def read_request(wire: bytes) -> Ask:
     )
 
 
-def forward(ask: Ask, *, target: str, params: Mapping[str, bytes], ask_usage: bool, drop_options: bool) -> bytes:
+def forward(
+    ask: Ask,
+    *,
+    target: str,
+    params: Mapping[str, bytes],
+    ask_usage: bool,
+    drop_options: bool,
+    quirks: Mapping[str, Any] = _NO_QUIRKS,
+) -> bytes:
     """See `Forward`."""
     wire, parsed = ask.wire, ask.parsed
     edits: list[Edit] = []
@@ -120,7 +131,17 @@ def forward(ask: Ask, *, target: str, params: Mapping[str, bytes], ask_usage: bo
         elif parsed[name] is None:
             member = get_member(wire, name)
             edits.append(Edit(member.start, member.end, value))
-    return splice(wire, edits) if edits else wire
+    if edits:
+        wire = splice(wire, edits)
+    if quirks and not REQUEST_QUIRKS.isdisjoint(quirks):
+        given = {name: orjson.loads(value) for name, value in params.items() if parsed.get(name) is None}
+        fields = {**parsed, **given}
+        if drop_options:
+            fields.pop("stream_options", None)
+        elif ask_usage:
+            fields["stream_options"] = {**(parsed.get("stream_options") or {}), "include_usage": True}
+        wire = bend(wire, fields, quirks)
+    return wire
 
 
 def _usage_edit(ask: Ask) -> Edit:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any
 
 import attrs
 import orjson
 
+from modelserver.dialects.openai_chat.usage import read_usage
 from modelserver.dialects.openai_chat.vocab import ERRORS
 from modelserver.errors import GatewayError, UpstreamFailed
-from modelserver.ir.types import MAX_TOKENS, Complaint, Usage
+from modelserver.ir.types import Complaint
+from modelserver.ir.usage import Usage
 from modelserver.wire.json_splice import Edit, get_member, splice
-
-_TOTALS: Final[Mapping[str, str]] = {"prompt_tokens": "input", "completion_tokens": "output", "total_tokens": "total"}
-_DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
-    "prompt_tokens_details": {
-        "cached_tokens": "cache_read",
-        "cache_write_tokens": "cache_write",
-        "audio_tokens": "audio_in",
-    },
-    "completion_tokens_details": {"reasoning_tokens": "reasoning", "audio_tokens": "audio_out"},
-}
-# Moonshot, DeepSeek, Databricks and Mistral, in that order.
-_CACHE_READ: Final = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens")
+from modelserver.wire.json_text import loads_lenient
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -36,25 +26,6 @@ class WholeAnswer:
     output_chars: int
 
 
-def loads(text: bytes) -> Any:
-    """JSON of an upstream, parsed.
-
-    What orjson refuses is tried with the standard library: it takes a lone surrogate, the half of an emoji that a
-    model cut in two. NaN and infinities stay refused.
-
-    Raises:
-        ValueError: It is not JSON, or nested too deep to be an answer.
-    """
-    try:
-        return orjson.loads(text)
-    except ValueError:
-        try:
-            # Decoded here: given bytes, the standard library guesses at UTF-16 and lets raw surrogates through.
-            return json.loads(text.decode(), parse_constant=_refuse)
-        except RecursionError as exc:
-            raise ValueError("nested too deep") from exc
-
-
 def read_answer(body: bytes) -> WholeAnswer | Complaint:
     """What a body of status 200 says: an answer, or an error that came in spite of the status.
 
@@ -62,7 +33,7 @@ def read_answer(body: bytes) -> WholeAnswer | Complaint:
         UpstreamFailed: `upstream_invalid_response`, it is no chat completion.
     """
     try:
-        parsed = loads(body)
+        parsed = loads_lenient(body)
     except ValueError:
         raise _invalid("is not JSON") from None
     if not isinstance(parsed, dict):
@@ -78,7 +49,7 @@ def read_answer(body: bytes) -> WholeAnswer | Complaint:
 def read_error(status: int, body: bytes) -> Complaint:
     """An error answer in any of the shapes that providers use; a body that is not JSON says nothing."""
     try:
-        parsed = loads(body)
+        parsed = loads_lenient(body)
     except ValueError:
         return Complaint(status=status)
     if isinstance(parsed, list) and len(parsed) == 1:  # Google's OpenAI endpoint wraps it
@@ -108,69 +79,6 @@ def read_complaint(status: int, parsed: Mapping[str, Any]) -> Complaint:
     )
 
 
-def read_usage(parsed: Mapping[str, Any]) -> Usage | None:
-    """The usage of an answer; None when it has none that can be trusted."""
-    return reconciled(read_counts(parsed))
-
-
-def read_counts(parsed: Mapping[str, Any]) -> dict[str, int]:
-    """The counts that an answer or chunk reports, by our names, and `total`; what is no count is left out.
-
-    The reports of one stream are merged by updating the earlier with the later: the last count that is present wins.
-    """
-    usage = parsed.get("usage")
-    if usage is None and isinstance(groq := parsed.get("x_groq"), dict):
-        usage = groq.get("usage")
-    if not isinstance(usage, dict):
-        return {}
-    counts: dict[str, int] = {}
-    for key, value in usage.items():
-        if type(value) is dict:
-            names = _DETAILS.get(key)
-            if names is not None:
-                for inner, detail in value.items():
-                    if inner in names and _is_count(detail):
-                        counts[names[inner]] = detail
-        elif key in _TOTALS and _is_count(value):
-            counts[_TOTALS[key]] = value
-    if "cache_read" not in counts:
-        for key in _CACHE_READ:
-            if _is_count(usage.get(key)):
-                counts["cache_read"] = usage[key]
-                break
-    return counts
-
-
-def reconciled(counts: Mapping[str, int]) -> Usage | None:
-    """Usage with inclusive totals and clamped parts; None where neither total is known.
-
-    Providers disagree on what includes what, so that the totals decide. Reasoning stands beside the completion at xAI
-    (total = prompt + completion + reasoning) and behind the Vercel gateway (reasoning > completion); audio stands
-    beside the prompt at Mistral. Seen in recorded answers, 2026-11.
-    """
-    prompt, completion, total = counts.get("input"), counts.get("output"), counts.get("total")
-    if prompt is None and completion is None:
-        return None
-    reasoning, audio_in = counts.get("reasoning", 0), counts.get("audio_in", 0)
-    if completion is not None and reasoning > completion:
-        completion += reasoning
-    elif prompt is not None and completion is not None:
-        if total == prompt + completion + reasoning:
-            completion += reasoning
-        elif audio_in > prompt and total == prompt + audio_in + completion:
-            prompt += audio_in
-    cache_read = _at_most(counts.get("cache_read"), prompt)
-    return Usage(
-        input=prompt,
-        output=completion,
-        cache_read=cache_read,
-        cache_write=_at_most(counts.get("cache_write"), None if prompt is None else prompt - (cache_read or 0)),
-        reasoning=_at_most(counts.get("reasoning"), completion),
-        audio_in=_at_most(counts.get("audio_in"), prompt),
-        audio_out=_at_most(counts.get("audio_out"), completion),
-    )
-
-
 def text_chars(value: object) -> int:
     """Characters in the strings within a value, the names of members not counted."""
     chars = 0
@@ -188,7 +96,7 @@ def text_chars(value: object) -> int:
 
 def rename(body: bytes, model: str) -> bytes:
     """A whole answer with its `model` replaced, every other byte kept; unchanged where it names none."""
-    if "model" not in loads(body):
+    if "model" not in loads_lenient(body):
         return body
     member = get_member(body, "model")
     return splice(body, [Edit(member.start, member.end, orjson.dumps(model))])
@@ -208,14 +116,6 @@ def encode_error_event(error: GatewayError) -> bytes:
 def _error_object(error: GatewayError) -> dict[str, str | None]:
     _, type_, code = ERRORS[error.kind]
     return {"message": error.message, "type": type_, "param": error.param, "code": error.code or code}
-
-
-def _at_most(part: int | None, whole: int | None) -> int | None:
-    return part if part is None or whole is None else min(part, whole)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= MAX_TOKENS
 
 
 def _message_chars(choice: object) -> int:
@@ -252,7 +152,3 @@ def _message(fields: Mapping[str, Any]) -> str | None:
 
 def _invalid(what: str) -> UpstreamFailed:
     return UpstreamFailed(f"The provider's answer {what}.", code="upstream_invalid_response")
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

@@ -9,11 +9,14 @@ from typing import Any, Final
 
 import orjson
 
-from modelserver.dialects.openai_chat.response import loads, read_complaint, read_counts, reconciled, text_chars
+from modelserver.dialects.openai_chat.response import read_complaint, text_chars
+from modelserver.dialects.openai_chat.usage import UsageReports
 from modelserver.dialects.openai_chat.vocab import DONE, DONE_FRAME
 from modelserver.errors import GatewayError, StreamBroken, UpstreamFailed
-from modelserver.ir.types import Complaint, Usage
+from modelserver.ir.types import Complaint
+from modelserver.ir.usage import Usage
 from modelserver.wire.json_splice import get_member
+from modelserver.wire.json_text import loads_lenient
 from modelserver.wire.sse import Frame, SseFramer
 
 _REASONING: Final = frozenset(("reasoning_content", "reasoning", "reasoning_details"))
@@ -45,7 +48,7 @@ class ChatStreamRelay:
         self._withhold_usage = withhold_usage
         self._rename = rename
         self._new_model = b"" if rename is None else orjson.dumps(rename)
-        self._counts: dict[str, int] = {}
+        self._reports = UsageReports()
         self._unfinished: set[int] = set()
         self._finished: set[int] = set()
 
@@ -144,8 +147,8 @@ class ChatStreamRelay:
                     self.output_chars += len(value) if type(value) is str else text_chars(value)
 
     def _note_usage(self, chunk: dict[str, Any]) -> None:
-        self._counts |= read_counts(chunk)
-        self.usage = reconciled(self._counts)
+        self._reports.read(chunk)
+        self.usage = self._reports.usage()
 
     def _is_complete(self) -> bool:
         return bool(self._finished) and not self._unfinished
@@ -242,7 +245,7 @@ def _renamed(raw: bytes, data: bytes, text: bytes) -> bytes:
 
 def _unusual(data: bytes) -> Any:
     try:
-        return loads(data)
+        return loads_lenient(data)
     except ValueError:
         raise _invalid("an event that is not JSON") from None
 
@@ -251,7 +254,7 @@ def _is_whole(data: bytes) -> bool:
     if data.strip() == DONE:
         return True
     try:
-        loads(data)
+        loads_lenient(data)
     except ValueError:
         return False
     return True
