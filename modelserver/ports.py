@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -124,4 +124,30 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close every connection."""
+        ...
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Fetched:
+    """Media that were fetched."""
+
+    media_type: str
+    """What the bytes are, whatever their sender called them."""
+    data: bytes
+
+
+class Fetcher(Protocol):
+    """Fetches media that clients name by URL."""
+
+    async def fetch(self, url: str, *, arrived: Callable[[int], None]) -> Fetched:
+        """What is at a URL; `arrived` is called with the size of each piece and may raise, which ends the fetching.
+
+        Raises:
+            InvalidRequest: It may not be fetched or can't be; the message is the end of a sentence and names the host
+                at most.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
         ...

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,10 @@ _PROVIDERS = {name for preset in PRESETS.values() for name in (*preset.key_names
 _PROXIES = {name for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper())}
 for _name in {*_PROVIDERS, *_PROXIES, "MODELSERVER_CONFIG"}:
     os.environ.pop(_name, None)
+
+_SMALL = 40
+"""Cases of one test over recordings that always run."""
+_EVERY = 4
 
 _reached: list[str] = []
 """Foreign places that someone tried to reach."""
@@ -60,6 +65,27 @@ def _guard(event: str, args: tuple[object, ...]) -> None:
 
 # An audit hook sees what any library does, and can't be undone by one.
 sys.addaudithook(_guard)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sample the matrices over recorded traffic: one case in four runs always, the others when `deep` does."""
+    cases = Counter(_function(item) for item in items if _is_recorded(item))
+    seen: Counter[str] = Counter()
+    for item in items:
+        function = _function(item)
+        if cases[function] > _SMALL:
+            if seen[function] % _EVERY and item.get_closest_marker("deep") is None:
+                item.add_marker(pytest.mark.deep)
+            seen[function] += 1
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _is_recorded(item: pytest.Item) -> bool:
+    return "recorded" in item.path.parts
 
 
 def pytest_collection_finish() -> None:

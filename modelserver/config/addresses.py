@@ -12,6 +12,8 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 OLLAMA_PORT = 11434
+_CALLS = ("/chat/completions", "/responses", "/v1/messages")
+"""How the path of a call ends, which is no base URL."""
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -83,8 +85,9 @@ def parse_base_url(text: str, *, known: str = "", version: str = "/v1", complete
         ValueError: As `parse_url`, or it holds the path of a call too.
     """
     parts = parse_url(text)
-    if parts.path.endswith("/chat/completions"):
-        raise ValueError("must end before /chat/completions")
+    for path in _CALLS:
+        if parts.path.endswith(path):
+            raise ValueError(f"must end before {path}")
     if parts.path in completes:
         known_parts = urlsplit(known)
         path = known_parts.path if parts.netloc == known_parts.netloc else version

@@ -7,26 +7,20 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from modelserver.config.lines import join_path
+from modelserver.config.capabilities import CARD_LATER, read_card
 from modelserver.config.presets import MOCK, PRESETS
 from modelserver.config.providers import read_speaks
-from modelserver.config.reading import MAX_INTEGER, Table, given, kind_of, shown
+from modelserver.config.quirks import RESERVED_FIELDS
+from modelserver.config.reading import Table, given, shown
 from modelserver.config.settings import SETTINGS_LATER, Layer, merge_layers, read_settings, settings_of
 from modelserver.config.types import FEATURES, MODALITIES, MODEL_TYPES, OLD_MODEL_TYPES, Model, Pricing, Provider
 
-MODEL_LATER = SETTINGS_LATER | {
-    "fallback", "parallel_tools", "reasoning",
-    "default_max_output", "max_input", "sampling", "temperature_max", "top_k", "penalties", "stop", "logprobs", "seed",
-    "n", "forced_tools", "forced_tools_with_reasoning", "strict_tools", "custom_tools", "allowed_tools", "schema",
-    "json_mode", "mid_system", "prefill", "developer_role", "vision", "pdf", "audio_in", "audio_out", "url_sources",
-    "result_media", "max_inline_bytes", "max_images", "seal_required", "seal_bound", "ids", "id_pattern", "id_max",
-    "hosted",
-}  # fmt: skip
+# `cache` of a model is a field of its card.
+MODEL_LATER = (SETTINGS_LATER | CARD_LATER | {"fallback"}) - {"cache"}
 PRICING_LATER = frozenset({"tiers"})
 
 MAX_PRICE_USD = 1_000_000
 _MAX_ID_CHARS = 256
-_RESERVED_PARAMS = ("model", "messages", "stream")
 _ID = re.compile(r"[^\s*?]+(?:/\*)?")
 _TARGET = re.compile(r"\S+")
 _TYPE_WORDS = (*MODEL_TYPES, *OLD_MODEL_TYPES)
@@ -54,6 +48,7 @@ def read_model(table: Table, offers: Offers) -> Model:
         target=target,
         settings=settings,
         speaks=read_speaks(table) or speaks,
+        card=read_card(table),
         **given(
             desc=_read_desc(table),
             owned_by=table.text("owned_by"),
@@ -228,26 +223,7 @@ def _read_price(table: Table, key: str) -> int | None:
 def _read_params(table: Table | None) -> dict[str, Any] | None:
     if table is None:
         return None
-    for key in _RESERVED_PARAMS:
+    for key in RESERVED_FIELDS:
         if key in table:
             table.fault(key, "is the client's to say and can't have a default")
-    return {key: _json_value(table, table.where(key), table.take(key)) for key in table}
-
-
-def _json_value(table: Table, path: str, value: Any) -> Any:
-    """The value as JSON has it: floats as floats; noted where JSON has no such value."""
-    kind = type(value)
-    if kind is Decimal:
-        number = float(value)
-        if number - number == 0:  # neither infinite nor not a number
-            return number
-        table.report.fault(table.file, path, "must be a finite number")
-    elif kind is list:
-        return [_json_value(table, f"{path}[{index}]", item) for index, item in enumerate(value)]
-    elif kind is dict:
-        return {key: _json_value(table, join_path(path, key), item) for key, item in value.items()}
-    elif kind is int and abs(value) > MAX_INTEGER:
-        table.report.fault(table.file, path, f"must be at most {MAX_INTEGER}")
-    elif kind not in (str, bool, int):
-        table.report.fault(table.file, path, f"must be a value that JSON has, not {kind_of(value)}")
-    return value
+    return {key: table.json(key) for key in table}

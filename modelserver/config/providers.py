@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import attrs
+
 from modelserver.config.addresses import is_own_address, parse_base_url, parse_ollama_host
 from modelserver.config.presets import MOCK, PRESETS, Preset
 from modelserver.config.reading import Table, given, shown
@@ -35,14 +37,15 @@ def read_provider(name: str, table: Table, *, defaults: Layer, server: Server) -
     if name == MOCK:
         return _read_mock(table, defaults)
     preset = PRESETS.get(name, _NO_PRESET)
+    speaks = read_speaks(table) or preset.speaks
     own = read_settings(table)
-    layer = merge_layers(defaults, {"quirks": _preset_quirks(preset, table)}, own)
+    layer = merge_layers(defaults, {"quirks": _preset_quirks(preset, table, speaks)}, own)
     settings = settings_of(layer)
     key, missing_key = _read_key(table, preset, needed=settings.quirks.auth is not UpstreamAuth.NONE)
     provider = Provider(
         name=name,
-        base_url=_read_base_url(name, table, preset, server),
-        speaks=read_speaks(table) or preset.speaks,
+        base_url=_read_base_url(name, table, _preset_for(preset, speaks), server),
+        speaks=speaks,
         key=key,
         missing_key=missing_key,
         headers=_read_headers(table),
@@ -50,6 +53,8 @@ def read_provider(name: str, table: Table, *, defaults: Layer, server: Server) -
         **_read_line(table),
     )
     table.close(PROVIDER_LATER)
+    if not _is_openai(speaks) and provider.base_url.endswith("/openai"):
+        table.fault("base_url", 'is an address for OpenAI\'s dialects: end it before /openai, or set speaks = ["chat"]')
     if missing_key is not None and "key" in table:
         table.warn("key", f"${missing_key} is not set, so its models can't be called")
     return provider, layer
@@ -78,8 +83,25 @@ def _read_line(table: Table) -> dict[str, Any]:
     return given(concurrency=table.whole("concurrency", least=1), queue=table.whole("queue"))
 
 
-def _preset_quirks(preset: Preset, table: Table) -> Layer:
+def _is_openai(speaks: tuple[str, ...]) -> bool:
+    """Whether one of the dialects is OpenAI's, whose paths below a base URL have no version."""
+    return "chat" in speaks or "responses" in speaks
+
+
+def _preset_for(preset: Preset, speaks: tuple[str, ...]) -> Preset:
+    """The preset with the address that the dialects want: the paths of the other makers carry their version."""
+    if not _is_openai(speaks):
+        return attrs.evolve(preset, completes=())
+    if _is_openai(preset.speaks) or not preset.base_url:
+        return preset
+    # The OpenAI-compatible endpoint of a maker with a dialect of its own.
+    return attrs.evolve(preset, base_url=preset.base_url + preset.version)
+
+
+def _preset_quirks(preset: Preset, table: Table, speaks: tuple[str, ...]) -> Layer:
     """What the vendor is known for; a server without authentication gets a key where one is given."""
+    if _is_openai(speaks) and not _is_openai(preset.speaks):
+        return {}
     if "key" in table and preset.quirks.get("auth") is UpstreamAuth.NONE:
         return {name: value for name, value in preset.quirks.items() if name != "auth"}
     return preset.quirks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
@@ -250,6 +251,40 @@ class Table:
         else:
             return value
         return None
+
+    def number(self, key: str, *, most: int) -> float | None:
+        """A number above 0 and at most `most`."""
+        value = self.take(key)
+        if value is None:
+            return None
+        if type(value) is not int and type(value) is not Decimal:
+            self.refuse(key, "a number", value)
+        elif (type(value) is Decimal and not value.is_finite()) or not 0 < value <= most:
+            self.fault(key, f"must be a number above 0 and at most {most}")
+        else:
+            return float(value)
+        return None
+
+    def json(self, key: str) -> Any:
+        """The value as JSON has it: floats as floats; noted where JSON has no such value."""
+        return self._json_value(self.where(key), self.take(key))
+
+    def _json_value(self, path: str, value: Any) -> Any:
+        kind = type(value)
+        if kind is Decimal:
+            number = float(value)
+            if math.isfinite(number):
+                return number
+            self.report.fault(self.file, path, "must be a finite number")
+        elif kind is list:
+            return [self._json_value(f"{path}[{index}]", item) for index, item in enumerate(value)]
+        elif kind is dict:
+            return {key: self._json_value(join_path(path, key), item) for key, item in value.items()}
+        elif kind is int and abs(value) > MAX_INTEGER:
+            self.report.fault(self.file, path, f"must be at most {MAX_INTEGER}")
+        elif kind not in (str, bool, int):
+            self.report.fault(self.file, path, f"must be a value that JSON has, not {kind_of(value)}")
+        return value
 
     def duration(self, key: str, *, zero: bool = False) -> float | None:
         """Seconds; 0 only where `zero` allows it."""

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+from cattrs import Converter
 
 from modelserver.config.addresses import check_proxy
-from modelserver.config.reading import Table, given, kind_of
-from modelserver.config.types import CallSettings, Quirks, StreamUsage, Timeouts, UpstreamAuth
+from modelserver.config.quirks import quirks_of, read_quirks
+from modelserver.config.reading import Table, given
+from modelserver.config.types import CallSettings, Quirks, Secret
 
 Layer = Mapping[str, Any]
 """What one place says: arguments of `CallSettings`, with `timeouts` and `quirks` as mappings of their own."""
 
-SETTINGS_LATER = frozenset({"cooldown", "unsupported", "sticky", "on_disconnect", "fetch_urls", "hedge", "cache"})
+SETTINGS_LATER = frozenset({"cooldown", "sticky", "on_disconnect", "hedge", "cache"})
 
-QUIRKS_LATER = frozenset(
-    {
-        "drop", "rename", "add", "allow", "max_tokens_field", "developer_role", "single_system", "system_first_only",
-        "content_string", "assistant_null", "tool_choice", "strict_tools", "parallel_field", "id_pattern", "id_max",
-        "bridge_after_tool", "merge_roles", "description_max", "usage_at", "usage_fields", "reasoning_tokens",
-        "reasoning_in", "reasoning_back", "reasoning_ask", "effort_map", "json_schema", "top_k", "min_p",
-        "temperature_zero", "cache_control", "images", "audio_data", "file_parts", "eof_is_stop", "done_optional",
-        "name_fragments", "stream_only", "no_stream", "tokenize", "finish_map", "emulate_stop",
-    }
-)  # fmt: skip
-
+UNSUPPORTED = ("drop", "refuse")
+FETCH_URLS = ("inline", "forward", "refuse")
 _NESTED = ("timeouts", "quirks")
-_STREAM_USAGE = {word.value: word for word in StreamUsage}
-_AUTH = {word.value: word for word in UpstreamAuth}
-_PATH = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@%/-]|\{model\})*")
 
 
 def read_settings(table: Table) -> Layer:
@@ -39,7 +29,9 @@ def read_settings(table: Table) -> Layer:
         retries=table.whole("retries"),
         keepalive_s=table.duration("keepalive"),
         proxy=_read_proxy(table),
-        quirks=_read_quirks(table.table("quirks")),
+        quirks=read_quirks(table.table("quirks")),
+        refuse_losses=_read_unsupported(table),
+        fetch_urls=table.word("fetch_urls", FETCH_URLS),
     )
     _read_early_commit(table, layer)
     return layer
@@ -58,12 +50,18 @@ def merge_layers(*layers: Layer) -> Layer:
 
 def settings_of(layer: Layer) -> CallSettings:
     """The settings that a layer leads to, with the built-in values for what it does not say."""
-    values = dict(layer)
-    if "timeouts" in values:
-        values["timeouts"] = Timeouts(**values["timeouts"])
-    if "quirks" in values:
-        values["quirks"] = Quirks(**values["quirks"])
-    return CallSettings(**values)
+    return _CONVERTER.structure(layer, CallSettings)
+
+
+def _converter() -> Converter:
+    """Makes the classes of mappings whose values were checked as they were read; a name too many is our bug."""
+    converter = Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(Quirks, lambda layer, _: quirks_of(layer))
+    converter.register_structure_hook(Secret, lambda secret, _: secret)
+    return converter
+
+
+_CONVERTER: Final = _converter()
 
 
 def _read_timeouts(table: Table | None) -> dict[str, float] | None:
@@ -88,6 +86,12 @@ def _read_early_commit(table: Table, layer: dict[str, Any]) -> None:
             layer["early_commit_s"] = seconds
 
 
+def _read_unsupported(table: Table) -> bool | None:
+    """Whether what can't be said to the upstream is refused."""
+    word = table.word("unsupported", UNSUPPORTED)
+    return None if word is None else word == "refuse"
+
+
 def _read_proxy(table: Table) -> Any:
     secret = table.secret("proxy")
     if secret is None:
@@ -98,39 +102,3 @@ def _read_proxy(table: Table) -> Any:
         table.fault("proxy", str(refusal))
         return None
     return secret
-
-
-def _read_quirks(table: Table | None) -> dict[str, Any] | None:
-    if table is None:
-        return None
-    usage, auth = table.word("stream_usage", _STREAM_USAGE), table.word("auth", _AUTH)
-    found = given(
-        stream_usage=None if usage is None else _STREAM_USAGE[usage],
-        auth=None if auth is None else _AUTH[auth],
-        path=_read_path(table),
-        query=_read_query(table),
-    )
-    table.close(QUIRKS_LATER)
-    return found
-
-
-def _read_path(table: Table) -> str | None:
-    path = table.text("path")
-    if path is not None and not _PATH.fullmatch(path):
-        table.fault("path", 'must be a path like "/chat/completions", in which only {model} stands for something')
-        return None
-    return path
-
-
-def _read_query(table: Table) -> dict[str, str] | None:
-    query = table.table("query")
-    if query is None:
-        return None
-    found: dict[str, str] = {}
-    for name in query:
-        value = query.take(name)
-        if type(value) is str:
-            found[name] = value
-        else:
-            query.fault(name, f"must be a string, not {kind_of(value)}")
-    return found

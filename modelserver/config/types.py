@@ -57,6 +57,7 @@ class UpstreamAuth(enum.Enum):
     BEARER = "bearer"
     API_KEY = "api-key"
     X_API_KEY = "x-api-key"
+    X_GOOG_API_KEY = "x-goog-api-key"
     NONE = "none"
 
 
@@ -70,6 +71,8 @@ class Quirks:
     """Path of chat completions below `base_url`; `{model}` in it stands for the upstream's model name."""
     query: Mapping[str, str] = attrs.field(factory=dict)
     """Query parameters of every call (`api-version`)."""
+    dialect: Mapping[str, Any] = attrs.field(factory=dict)
+    """All other quirks by name, for the encoder of the dialect; what is absent has its default."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,6 +88,10 @@ class CallSettings:
     proxy: Secret | None = None
     """URL of an HTTP proxy for this provider; it may hold credentials."""
     quirks: Quirks = Quirks()
+    refuse_losses: bool = False
+    """`unsupported = "refuse"`: what the upstream's dialect can't say is a 400 instead of being dropped."""
+    fetch_urls: str = "inline"
+    """`inline`, `forward` or `refuse`: media by URL for an upstream that takes it only in the request itself."""
 
 
 @attrs.frozen(kw_only=True)
@@ -147,6 +154,8 @@ class Model:
     """Top-level request fields sent where the client sent none."""
     speaks: tuple[str, ...] = ("chat",)
     retires: date | None = None
+    card: Mapping[str, Any] = attrs.field(factory=dict)
+    """Fields of the model card that the file states; they win over the shipped card."""
     settings: CallSettings = CallSettings()
 
     @property

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 from datetime import datetime
 
-from modelserver.config import StreamUsage
 from modelserver.errors import GatewayError, UpstreamFailed, UpstreamTimeout
 from modelserver.gateway.call import Call, Reply, StreamReply, WholeReply
+from modelserver.gateway.exchange import Exchange
 from modelserver.gateway.lifecycle import Expired, Watch
 from modelserver.gateway.pipes import Failed, StreamPipe, read_body
 from modelserver.gateway.places import Place, Places
 from modelserver.gateway.snapshot import Route, Snapshot
-from modelserver.ir.types import Ask, Complaint
-from modelserver.policy.faults import MAX_WAIT_S, Fault, Verdict, backoff_s, classify, judge
+from modelserver.ir.types import Complaint
+from modelserver.policy.faults import MAX_WAIT_S, Fault, Verdict, backoff_s, classify, is_about_seals, judge
 from modelserver.ports import Clock, Transport, UpstreamAnswer, UpstreamRequest
-from modelserver.upstream.credentials import EVENT_STREAM, JSON
 from modelserver.wire.headers import retry_after_ms_s, retry_after_s
 
 
@@ -49,7 +49,7 @@ class Attempts:
     def __init__(
         self,
         call: Call,
-        ask: Ask,
+        exchange: Exchange,
         route: Route,
         snapshot: Snapshot,
         *,
@@ -59,7 +59,7 @@ class Attempts:
         clock: Clock,
     ) -> None:
         self._call = call
-        self._ask = ask
+        self._exchange = exchange
         self._route = route
         self._snapshot = snapshot
         self._transport = transport
@@ -70,7 +70,6 @@ class Attempts:
         self._place: Place | None = None
         self._answer: UpstreamAnswer | None = None
         self._pipe: StreamPipe | None = None
-        self._rename = ask.model if ask.model != route.target else None
 
     async def reply(self, aside: Watch | None = None) -> Reply:
         """The answer that is committed, `aside` watching the waits until then.
@@ -80,8 +79,8 @@ class Attempts:
         """
         if aside is not None:
             self._watch = aside
+        request = self._request()  # what can't be said needs no place
         self._place = await self._places.take(self._route.provider, self._watch)
-        request = self._request()
         once_more = True
         while True:
             self._call.attempts += 1
@@ -119,14 +118,22 @@ class Attempts:
             answer.close()
 
     async def _try(self, request: UpstreamRequest) -> Reply:
-        """One dispatch."""
+        """One dispatch, and those that go on with an answer that came in pieces."""
+        while (reply := await self._dispatch(request)) is None:
+            self._drop()
+            request = self._request()
+        return reply
+
+    async def _dispatch(self, request: UpstreamRequest) -> Reply | None:
         timeouts = self._route.settings.timeouts
-        until_s = self._clock.now_s() + (timeouts.first_s if self._ask.stream else timeouts.whole_s)
+        until_s = self._clock.now_s() + (timeouts.first_s if self._call.streamed else timeouts.whole_s)
         answer = self._answer = await self._watch.wait(self._transport.send(request), until_s)
         if answer.status != 200:
-            raise Failed(await self._fault_of(answer, until_s))
-        if self._ask.stream and not self._is_json(answer := await self._begun(answer, until_s)):
-            relay = self._call.dialect.open_stream(withhold_usage=self._asks_usage(), rename=self._rename)
+            raise Failed(await self._fault_of(answer, self._watch, until_s))
+        is_stream = self._call.streamed and await self._is_stream(answer, until_s)
+        answer = self._answer  # whose first bytes may have been looked at
+        if is_stream:
+            relay, answer = self._exchange.open_stream(answer, self._go_on)
             pipe = self._pipe = StreamPipe(
                 self._call,
                 self._route,
@@ -141,62 +148,62 @@ class Attempts:
         body = await read_body(answer, self._watch, self._clock, until_s=until_s, idle_s=timeouts.idle_s)
         return self._whole(body)
 
-    async def _begun(self, answer: UpstreamAnswer, until_s: float) -> UpstreamAnswer:
-        """The answer; its first bytes are read where the content type does not say what they are."""
-        if _content_type(answer) in (EVENT_STREAM, JSON):
+    async def _is_stream(self, answer: UpstreamAnswer, until_s: float) -> bool:
+        """Whether the answer is the stream that was asked for; where only its first bytes tell, they are read."""
+        content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        is_stream = self._exchange.is_stream(content_type, None)
+        if is_stream is None:
+            begun = self._answer = Begun(answer, await self._watch.wait(answer.read(), until_s))
+            is_stream = self._exchange.is_stream(content_type, begun.first)
+        return bool(is_stream)
+
+    async def _go_on(self) -> UpstreamAnswer:
+        """Ask for the rest of a stream. The pipe's wait for it is the one that is watched."""
+        answer = await self._transport.send(self._request())
+        if answer.status == 200:
             return answer
-        begun = self._answer = Begun(answer, await self._watch.wait(answer.read(), until_s))
-        return begun
+        try:
+            raise (await self._fault_of(answer, Watch(), math.inf)).error
+        finally:
+            answer.close()
 
-    def _is_json(self, answer: UpstreamAnswer) -> bool:
-        """Whether an upstream that was asked for a stream sends one JSON object (or a page of HTML) instead."""
-        if isinstance(answer, Begun):
-            return answer.first.lstrip()[:1] in (b"{", b"[", b"<", b"")
-        return _content_type(answer) != EVENT_STREAM
-
-    def _asks_usage(self) -> bool:
-        """Whether the option for usage is ours and not the client's."""
-        ask = self._ask
-        return ask.stream and not ask.wants_usage and self._route.settings.quirks.stream_usage is StreamUsage.OPTION
-
-    def _whole(self, body: bytes) -> Reply:
-        dialect = self._call.dialect
-        whole = dialect.read_answer(body)
-        if isinstance(whole, Complaint):
-            raise Failed(self._classify(whole, None))
-        self._call.used(whole.usage, whole.output_chars)
-        if self._ask.stream:
-            stream = dialect.replay(whole.parsed, model=self._rename, wants_usage=self._ask.wants_usage)
-            return WholeReply(body=stream, is_stream=True)
-        return WholeReply(body=body if self._rename is None else dialect.rename(body, self._rename))
+    def _whole(self, body: bytes) -> Reply | None:
+        """The reply; None when the answer goes on."""
+        finished = self._exchange.finished(body)
+        if finished is None:
+            return None
+        if isinstance(finished, Complaint):
+            raise Failed(self._classify(finished, None))
+        self._call.used(finished.usage, finished.output_chars)
+        return WholeReply(body=finished.body, is_stream=self._call.streamed)
 
     def _request(self, *, fresh: bool = False) -> UpstreamRequest:
-        route, ask = self._route, self._ask
-        headers = route.stream_headers if ask.stream else route.json_headers
+        outgoing = self._exchange.outgoing()
+        settings, forwarded = self._route.settings, self._call.forwarded
+        self._call.losses = tuple(dict.fromkeys(loss.code for loss in outgoing.losses))
         return UpstreamRequest(
             method="POST",
-            url=route.url,
-            headers={**headers, **self._call.forwarded} if self._call.forwarded else headers,
-            body=self._call.dialect.forward(
-                ask,
-                target=route.target,
-                params=route.params,
-                ask_usage=self._asks_usage(),
-                drop_options=route.settings.quirks.stream_usage is not StreamUsage.OPTION,
-            ),
-            connect_s=route.settings.timeouts.connect_s,
-            proxy=None if route.settings.proxy is None else route.settings.proxy.reveal(),
+            url=outgoing.url,
+            headers={**outgoing.headers, **forwarded} if forwarded else outgoing.headers,
+            body=outgoing.body,
+            connect_s=settings.timeouts.connect_s,
+            proxy=None if settings.proxy is None else settings.proxy.reveal(),
             fresh=fresh,
         )
 
-    async def _fault_of(self, answer: UpstreamAnswer, until_s: float) -> Fault:
+    async def _fault_of(self, answer: UpstreamAnswer, watch: Watch, until_s: float) -> Fault:
         """Judge an answer that is not 200, by what its body says if that comes whole."""
         idle_s = self._route.settings.timeouts.idle_s
         try:
-            body = await read_body(answer, self._watch, self._clock, until_s=until_s, idle_s=idle_s)
+            body = await read_body(answer, watch, self._clock, until_s=until_s, idle_s=idle_s)
         except (UpstreamFailed, UpstreamTimeout):
             body = b""
-        return self._classify(self._call.dialect.read_error(answer.status, body), answer)
+        complaint = self._exchange.complaint(answer.status, body)
+        repaired = self._exchange.repaired() if is_about_seals(complaint) else None
+        if repaired is not None:
+            self._exchange = repaired
+            return Fault(error=self._classify(complaint, answer).error, verdict=Verdict.RETRY, wait_s=0.0)
+        return self._classify(complaint, answer)
 
     def _classify(self, complaint: Complaint, answer: UpstreamAnswer | None) -> Fault:
         wait_s: float | None = None
@@ -207,6 +214,8 @@ class Attempts:
             if wait_s is None:
                 wait_s = retry_after_s(answer.headers.get("Retry-After"), now=now)
             should_retry = {"true": True, "false": False}.get(answer.headers.get("x-should-retry", "").lower())
+        if wait_s is None:
+            wait_s = complaint.retry_after_s
         return classify(
             complaint,
             provider=self._route.provider.name,
@@ -233,7 +242,3 @@ class Attempts:
 
     def _late(self) -> UpstreamTimeout:
         return UpstreamTimeout(f"{self._route.provider.name} did not begin its answer in time.")
-
-
-def _content_type(answer: UpstreamAnswer) -> str:
-    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()

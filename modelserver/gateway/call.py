@@ -10,8 +10,8 @@ import attrs
 from modelserver.dialects.dialect import Dialect
 from modelserver.errors import GatewayError
 from modelserver.gateway.lifecycle import Watch
-from modelserver.ir.types import Usage
-from modelserver.policy.estimate import estimate_usage
+from modelserver.ir.usage import Usage
+from modelserver.policy.estimate import completed
 from modelserver.policy.principals import Principal
 
 
@@ -36,6 +36,8 @@ class Call:
     model: str | None = None
     provider: str | None = None
     attempts: int = 0
+    losses: tuple[str, ...] = ()
+    """Codes of what the upstream's dialect could not say of the request."""
     streamed: bool = False
     first_byte_s: float | None = None
     """From the start of the call until its answer was committed."""
@@ -49,11 +51,8 @@ class Call:
         self.first_byte_s = now_s - self.started_s
 
     def used(self, reported: Usage | None, output_chars: int) -> None:
-        """Note the usage that the provider reported, or else an estimate from the length of the generated text."""
-        self.usage_estimated = reported is None
-        if reported is None:
-            reported = estimate_usage(prompt_bytes=len(self.wire), output_chars=output_chars)
-        self.usage = reported
+        """Note the usage that the provider reported; a total that it did not say is estimated from sizes."""
+        self.usage, self.usage_estimated = completed(reported, prompt_bytes=len(self.wire), output_chars=output_chars)
 
 
 @attrs.frozen(kw_only=True, slots=True)

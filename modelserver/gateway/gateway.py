@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final
@@ -15,23 +16,28 @@ from modelserver.catalog.catalog import Offer
 from modelserver.clock import SystemClock
 from modelserver.config import CallSettings, Config, ConfigError, Provider, load_config
 from modelserver.dialects.openai_chat import CHAT
-from modelserver.dialects.openai_chat.response import loads
 from modelserver.errors import GatewayError, InvalidRequest, NotAuthenticated
 from modelserver.gateway.attempts import Attempts
 from modelserver.gateway.call import Call, Reply, StreamReply, new_request_id
 from modelserver.gateway.discovery import Discovery
 from modelserver.gateway.early import EarlyReply
+from modelserver.gateway.exchanges import Exchanges
 from modelserver.gateway.files import fingerprint
+from modelserver.gateway.inlining import MediaInliner
 from modelserver.gateway.lifecycle import OpenCalls, Watch
+from modelserver.gateway.memory import TurnMemory
 from modelserver.gateway.places import Places
 from modelserver.gateway.snapshot import Snapshot
 from modelserver.policy.principals import LOCAL, Principal
-from modelserver.ports import Clock, Lease, Limiter, Transport
+from modelserver.ports import Clock, Fetcher, Lease, Limiter, Transport
 from modelserver.stores.keyfile import digest
 from modelserver.stores.memory import MemoryLimiter
+from modelserver.stores.side_store import SideStore
+from modelserver.upstream.fetch import UrlFetcher
 from modelserver.upstream.mock import MockTransport
 from modelserver.upstream.transport import HttpTransport
 from modelserver.version import USER_AGENT
+from modelserver.wire.json_text import loads_lenient
 from modelserver.wire.sse import SseFramer
 
 LOGGER: Final = logging.getLogger("modelserver.gateway")
@@ -41,15 +47,20 @@ FILES_LOOKED_AT_S: Final = 0.5
 class Gateway:
     """One configuration at work. Made by `Gateway.open`, never twice for one configuration's state."""
 
-    def __init__(self, config: Config, *, clock: Clock, transport: Transport, limiter: Limiter) -> None:
+    def __init__(
+        self, config: Config, *, clock: Clock, transport: Transport, limiter: Limiter, fetcher: Fetcher
+    ) -> None:
         self._clock = clock
         self._http = transport
         self._mock = MockTransport(clock)
         self._limiter = limiter
-        self._snapshot = Snapshot(config, user_agent=USER_AGENT)
+        self._own_key = secrets.token_bytes(32)
+        """Stands for the installation's secret where the configuration has none."""
+        self._snapshot = self._compiled(config)
         self._calls = OpenCalls(clock)
         self._places = Places()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._exchanges = Exchanges(TurnMemory(SideStore()), MediaInliner(fetcher), clock)
         self._discovery = Discovery(self._transport_of, clock, self.spawn)
         self._load: Callable[[], Config] | None = None
         self._reloading = asyncio.Lock()
@@ -64,6 +75,7 @@ class Gateway:
         load: Callable[[], Config] | None = None,
         clock: Clock | None = None,
         transport: Transport | None = None,
+        fetcher: Fetcher | None = None,
     ) -> AsyncIterator[Gateway]:
         """A gateway at work until the block ends.
 
@@ -74,8 +86,11 @@ class Gateway:
             if transport is None:
                 transport = HttpTransport()
                 stack.push_async_callback(transport.close)
+            if fetcher is None:
+                fetcher = UrlFetcher()
+                stack.callback(fetcher.close)
             clock = SystemClock() if clock is None else clock
-            gateway = cls(config, clock=clock, transport=transport, limiter=MemoryLimiter())
+            gateway = cls(config, clock=clock, transport=transport, limiter=MemoryLimiter(), fetcher=fetcher)
             path = config.path
             if load is not None:
                 gateway._load = load
@@ -181,7 +196,7 @@ class Gateway:
             watch.ends_s = call.started_s + route.settings.timeouts.total_s
             attempts = Attempts(
                 call,
-                ask,
+                await self._exchanges.of(call, ask, route, snapshot, watch),
                 route,
                 snapshot,
                 transport=self._transport_of(route.provider),
@@ -209,7 +224,7 @@ class Gateway:
         try:
             async with self.relay(call) as reply:
                 assert not isinstance(reply, StreamReply)
-                answer: dict[str, Any] = loads(reply.body)
+                answer: dict[str, Any] = loads_lenient(reply.body)
                 return answer
         finally:
             lease.release()
@@ -232,7 +247,7 @@ class Gateway:
                         for frame in framer.feed(piece):
                             if frame.data is None or frame.data.strip() == b"[DONE]":
                                 continue
-                            chunk: dict[str, Any] = loads(frame.data)
+                            chunk: dict[str, Any] = loads_lenient(frame.data)
                             if call.error is not None and chunk.get("error"):
                                 raise call.error
                             yield chunk
@@ -259,7 +274,7 @@ class Gateway:
         old = self.config.server
         if (config.server.listen_host, config.server.listen_port) != (old.listen_host, old.listen_port):
             LOGGER.warning("server.listen has changed; that takes a restart.")
-        self._snapshot = Snapshot(config, user_agent=USER_AGENT)
+        self._snapshot = self._compiled(config)
         self._places.resize(config.providers.values())
         self._discovery.forget()
         LOGGER.info("Configuration reloaded: %d models, %d keys.", len(config.models), len(config.keys))
@@ -298,6 +313,11 @@ class Gateway:
                 attempts.close()
                 if isinstance(reply, StreamReply):
                     await reply.chunks.aclose()
+
+    def _compiled(self, config: Config) -> Snapshot:
+        secret = config.server.secret
+        key = self._own_key if secret is None else secret.reveal().encode()
+        return Snapshot(config, user_agent=USER_AGENT, key=key)
 
     def _in_process(self, body: Mapping[str, Any], principal: Principal, *, stream: bool) -> Call:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -9,17 +10,23 @@ from urllib.parse import quote, urlencode, urlsplit
 import attrs
 import orjson
 
+from modelserver.catalog.cards import card_for
 from modelserver.catalog.catalog import Catalog, Offer, close_matches
 from modelserver.catalog.query import CatalogueView
 from modelserver.config import CallSettings, Config, Model, Provider
+from modelserver.dialects.table import CODECS
 from modelserver.errors import NotFound, Unavailable, Unsupported
+from modelserver.ir.card import ModelCard
+from modelserver.ir.parts import DialectName
 from modelserver.policy.principals import Directory, Principal
 from modelserver.policy.redaction import Redactor
+from modelserver.policy.seals import account_tag
 from modelserver.upstream.credentials import EVENT_STREAM, JSON, upstream_headers
 
 T = TypeVar("T")
 
 _MEMO_SIZE: Final = 128
+_VERSION: Final = re.compile(r"(/v[0-9]+[a-z0-9]*)/")
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -34,13 +41,26 @@ class Route:
     """Request fields sent where the client sent none, as JSON text."""
     json_headers: Mapping[str, str]
     stream_headers: Mapping[str, str]
+    dialect: DialectName
+    """Spoken to the upstream."""
+    card: ModelCard
+    account: str
+    """A keyed hash of the provider's credential: whose seals the upstream can read."""
+
+    def url_of(self, path: str, query: Mapping[str, str]) -> str:
+        """The address of a path of the upstream's dialect; where the path has a version, that of the base gives way."""
+        base = without_version(self.provider.base_url, path)
+        asked = {**query, **self.settings.quirks.query}
+        return f"{base}{path}?{urlencode(asked)}" if asked else f"{base}{path}"
 
 
 class Snapshot:
     """The configuration with everything that is derived from it."""
 
-    def __init__(self, config: Config, *, user_agent: str) -> None:
+    def __init__(self, config: Config, *, user_agent: str, key: bytes) -> None:
         self.config = config
+        self.key = key
+        """The installation's secret."""
         self.catalog = Catalog(config.models)
         self.directory = Directory(config)
         self.redactor = Redactor(*_sensitive(config))
@@ -107,7 +127,7 @@ class Snapshot:
     def is_callable(self, model: Model) -> bool:
         """Whether a call of the model can be tried now."""
         provider = self.config.providers[model.provider]
-        return model.type == "llm" and "chat" in model.speaks and provider.missing_key is None
+        return model.type == "llm" and spoken(model) is not None and provider.missing_key is None
 
     def route(self, offer: Offer) -> Route:
         """Where the model's calls go.
@@ -131,10 +151,10 @@ class Snapshot:
                 f"{offer.name} is a model of type {model.type}; this server does not serve that type yet.",
                 param="model",
             )
-        if "chat" not in model.speaks:
+        dialect = spoken(model)
+        if dialect is None:
             raise Unsupported(
-                f"{offer.name} answers only in the dialect {' or '.join(model.speaks)}, which this server does not "
-                "speak yet; choose a model that serves chat completions.",
+                f"{offer.name} answers only in {' or '.join(model.speaks)}, which this server does not speak.",
                 param="model",
             )
         provider = self.config.providers[model.provider]
@@ -155,7 +175,36 @@ class Snapshot:
             params={name: orjson.dumps(value) for name, value in model.params.items()},
             json_headers=upstream_headers(provider, user_agent=self.user_agent, accept=JSON),
             stream_headers=upstream_headers(provider, user_agent=self.user_agent, accept=EVENT_STREAM),
+            dialect=dialect,
+            card=_card(model, offer.target, dialect),
+            account=account_tag("" if provider.key is None else provider.key.reveal(), self.key),
         )
+
+
+def without_version(base_url: str, path: str) -> str:
+    """The base of a path that carries its own version.
+
+    OpenAI's dialects want the version in the base, and get `/v1` where none was written (at Google `/v1beta/openai`):
+    another dialect of the same provider does without it.
+    """
+    version = _VERSION.match(path)
+    if version is None:
+        return base_url
+    return re.sub(rf"(?:/v1|{version.group(1)})(?:/openai)?\Z", "", base_url)
+
+
+def spoken(model: Model) -> DialectName | None:
+    """The dialect of a Chat client's dispatch: its own where the model speaks it, else the first listed."""
+    if "chat" in model.speaks:
+        return "chat"
+    return next((name for name in CODECS if name in model.speaks[:1]), None)
+
+
+def _card(model: Model, target: str, dialect: DialectName) -> ModelCard:
+    stated = dict(model.card)
+    if model.max_output is not None:
+        stated.setdefault("max_output", model.max_output)
+    return card_for(target, dialect, stated)
 
 
 def _sensitive(config: Config) -> tuple[list[str], list[str]]:

@@ -44,6 +44,18 @@ _CONTEXT_TEXTS: Final = (
     "exceeds the available context size",
     "input token count exceeds",
 )
+_SEAL_TEXTS: Final = (
+    "signature in thinking block",
+    "invalid `signature`",
+    "expected `thinking`",
+    "expected thinking",
+    "encrypted content could not be verified",
+    "encrypted content for item",
+    "thought signature",
+    "thought_signature",
+    "thoughtsignature",
+)
+"""How providers word that they refuse what an earlier turn was sealed with, in lower case."""
 _POLICY_CODES: Final = frozenset(("content_filter", "content_policy_violation", "responsibleaipolicyviolation"))
 _QUOTA_CODES: Final = frozenset(
     ("insufficient_quota", "billing_hard_limit_reached", "enforced_spend_limit_reached", "contract_spend_limit_reached")
@@ -104,6 +116,14 @@ def classify(
     return fault
 
 
+def is_about_seals(complaint: Complaint) -> bool:
+    """Whether a 400 is about a signature, a ciphertext or a missing thought of an earlier turn."""
+    if complaint.status != 400:
+        return False
+    lower = (complaint.message or "").lower()
+    return complaint.code == "invalid_encrypted_content" or any(text in lower for text in _SEAL_TEXTS)
+
+
 def judge(error: GatewayError) -> Fault:
     """Judge a failure that no answer describes: a broken connection, silence, an answer that makes no sense."""
     match error:
@@ -127,17 +147,19 @@ def backoff_s(attempt: int, *, jitter: float) -> float:
 def _classify(complaint: Complaint, provider: str, clean: Callable[[str], str], retry_after_s: float | None) -> Fault:
     status = complaint.status
     said = clean(complaint.message) if complaint.message else ""
+    if status == 402 or (status in (400, 429) and _is_quota(complaint)):
+        error: GatewayError = UpstreamFailed(
+            f"The account of this server at {provider} has no credit left.", code="upstream_quota"
+        )
+        return Fault(error=error, verdict=Verdict.NEXT_TARGET)
     if status in (400, 422):
         return _refused(complaint, provider, said, clean)
     if status == 413:
-        error: GatewayError = BodyTooLarge(said or "The request is larger than the provider accepts.")
+        error = BodyTooLarge(said or "The request is larger than the provider accepts.")
         error.close = False
         return Fault(error=error, verdict=Verdict.GIVE_UP)
     if status in (401, 403):
         return _auth_refused(provider)
-    if status == 402 or (status == 429 and _is_quota(complaint)):
-        error = UpstreamFailed(f"The account of this server at {provider} has no credit left.", code="upstream_quota")
-        return Fault(error=error, verdict=Verdict.NEXT_TARGET)
     if status == 404:
         return _not_found(complaint, provider, said)
     if status == 429:
@@ -198,7 +220,10 @@ def _not_found(complaint: Complaint, provider: str, said: str) -> Fault:
 
 
 def _is_quota(complaint: Complaint) -> bool:
-    return complaint.code in _QUOTA_CODES or complaint.type in _QUOTA_CODES
+    if complaint.code in _QUOTA_CODES or complaint.type in _QUOTA_CODES:
+        return True
+    # Anthropic says it in words, with 400.
+    return "credit balance is too low" in (complaint.message or "").lower()
 
 
 def _quote(said: str) -> str:

@@ -26,6 +26,8 @@ def upstream_headers(provider: Provider, *, user_agent: str, accept: str, has_bo
                 headers["api-key"] = key.reveal()
             case UpstreamAuth.X_API_KEY:
                 headers["x-api-key"] = key.reveal()
+            case UpstreamAuth.X_GOOG_API_KEY:
+                headers["x-goog-api-key"] = key.reveal()
             case UpstreamAuth.NONE:
                 pass
     for name, value in provider.headers.items():

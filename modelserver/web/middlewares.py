@@ -131,6 +131,8 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
         if call.provider is not None:
             headers["X-ModelServer-Provider"] = call.provider
             headers["X-ModelServer-Attempts"] = str(call.attempts)
+        if call.losses:
+            headers["X-ModelServer-Dropped"] = ",".join(call.losses)
     origin = request.headers.get("Origin")
     if origin is not None and "Access-Control-Allow-Origin" not in headers:
         _allow_origin(headers, origin, gateway.config.server.cors)

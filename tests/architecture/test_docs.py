@@ -25,7 +25,9 @@ SHIPPED = (ROOT / "models.toml").read_text("utf-8")
 SHOWN = re.sub(r"(?m)^#(?=[a-z\[])", "", SHIPPED)
 """`models.toml` with every setting that it shows in effect."""
 
-CHOSEN = ("headers", "params", "query", "providers", "groups", "users")
+CHOSEN = (
+    "headers", "params", "query", "rename", "add", "effort_map", "finish_map", "providers", "groups", "users",
+)  # fmt: skip
 """Tables whose keys are names that people choose."""
 
 

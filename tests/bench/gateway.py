@@ -19,6 +19,7 @@ from pathlib import Path
 import attrs
 
 from .load import Connection
+from .native import NATIVES
 from .upstream import KEY_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,16 @@ max_output = 32_000
 context_length = {context_length}
 pricing = {{ input = 1.25, output = 10, cache_read = 0.125 }}
 route = "up/model-{i:05}"
+"""
+
+_NATIVE_MODEL = """
+[providers.{speaks}-up]
+base_url = "http://127.0.0.1:{port}"
+key = "${key}"
+speaks = ["{speaks}"]
+[[models]]
+model_id = "bench-{speaks}"
+route = "{speaks}-up/bench"
 """
 
 
@@ -69,6 +80,7 @@ class Setting:
             f'[server]\nlisten = "127.0.0.1:{port}"\n'
             f'[providers.up]\nbase_url = "http://127.0.0.1:{self.upstream_port}/v1"\nkey = "${KEY_VARIABLE}"\n'
             f'[[models]]\nmodel_id = "bench"\nroute = "up/bench"\n{models}'
+            + "".join(_NATIVE_MODEL.format(speaks=each, port=self.upstream_port, key=KEY_VARIABLE) for each in NATIVES)
         )
         others = (f"sk-ms-bench-{i}" for i in range(1, self.keys))
         entries = (

@@ -14,6 +14,7 @@ import attrs
 
 from .gateway import ROOT, BenchFailed, Gateway, Setting, pinned
 from .load import Check, Connection, ask, drive
+from .native import NATIVES, is_translated
 from .wire import CHUNKS, HELD_ANSWER, JSON_ANSWER, LONG_PROMPT_BYTES, STREAM_ANSWER, Answer, WrongAnswer, chat, get
 
 Figures = Mapping[str, float]
@@ -47,6 +48,9 @@ BARS: Mapping[str, Bar] = {
     "paced": Bar(label="paced chunk, CPU", unit="us", first=55, fast=30, one_day=24),
     "paced_reads": Bar(label="  reads per paced chunk", unit="", note="near 1, or the chunks ran together"),
     "burst": Bar(label="burst chunk, CPU", unit="us", first=8, fast=4, one_day=2),
+    "anthropic": Bar(label="translated event, anthropic, CPU", unit="us", first=20, fast=20, one_day=20),
+    "gemini": Bar(label="translated event, gemini, CPU", unit="us", first=20, fast=20, one_day=20),
+    "responses": Bar(label="translated event, responses, CPU", unit="us", first=20, fast=20, one_day=20),
     "long": Bar(label="100 KB of prompt, CPU added", unit="us", first=500, fast=500, one_day=500),
     "added_p50": Bar(label="added latency, p50", unit="us", first=1100, fast=650, one_day=400),
     "added_p99": Bar(label="added latency, p99", unit="us"),
@@ -154,6 +158,15 @@ async def measure_json(bench: Bench) -> Figures:
 async def measure_burst(bench: Bench) -> Figures:
     """CPU per chunk of a stream that arrives at once; the request itself is part of it."""
     return {"burst": await bench.cpu_us(bench.chat("burst"), is_stream, 400) / CHUNKS}
+
+
+async def measure_translated(bench: Bench) -> Figures:
+    """CPU per word of a stream that arrives at once in another dialect; the request itself is part of it."""
+    figures: dict[str, float] = {}
+    for name in NATIVES:
+        request = chat("burst", bench.setting.key, model=f"bench-{name}")
+        figures[name] = await bench.cpu_us(request, is_translated, 200) / CHUNKS
+    return figures
 
 
 async def measure_paced(bench: Bench) -> Figures:
@@ -289,6 +302,7 @@ ROWS: Mapping[str, Measure] = {
     "json": measure_json,
     "paced": measure_paced,
     "burst": measure_burst,
+    "translated": measure_translated,
     "long": measure_long,
     "latency": measure_latency,
     "catalogue": measure_catalogue,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from .load import run
+from .native import NATIVES
 from .wire import EVENTS, HELD_EVENTS, JSON_ANSWER, chunk, find_field
 
 KEY_VARIABLE = "BENCH_UP_KEY"
@@ -39,6 +40,7 @@ def _writes(events: list[bytes]) -> list[bytes]:
 
 _PACED = _writes(EVENTS)
 _BURST = b"".join(_PACED)
+_NATIVE = {b"POST " + native.path: b"".join(_writes(native.events)) for native in NATIVES.values()}
 _HELD = _writes(HELD_EVENTS)
 _BEFORE, _AFTER = b"".join(_HELD[:2]), b"".join(_HELD[2:])
 
@@ -102,12 +104,15 @@ class Provider(asyncio.Protocol):
 
     def _answer(self, head: bytes, body: bytes) -> None:
         script = _SCRIPT.search(body)
-        if not head.startswith(b"POST /v1/chat/completions HTTP/1.1\r\n") or script is None:
+        native = next((stream for begin, stream in _NATIVE.items() if head.startswith(begin)), None)
+        if native is None and (not head.startswith(b"POST /v1/chat/completions HTTP/1.1\r\n") or script is None):
             self._refuse(b"404 Not Found")
         elif find_field(head.lower(), b"authorization") != self._authorization:
             # Above all the client's own key: it must never get here.
             self._refuse(b"401 Unauthorized")
-        else:
+        elif native is not None:
+            self._transport.write(native)
+        elif script is not None:
             self._play(script[1])
 
     def _play(self, script: bytes) -> None:

@@ -14,7 +14,7 @@ LONG_PROMPT_BYTES = 100_000
 # A provider answers with its own, dated name: where the gateway sends the client's name on, it must pass as received.
 _ANSWERS_AS = "bench-2026-11-23"
 _CREATED = 1_795_392_000
-_WORDS = ("The ", "figures ", "of ", "one ", "run ", "are ", "compared ", "with ", "each ", "other. ")
+WORDS = ("The ", "figures ", "of ", "one ", "run ", "are ", "compared ", "with ", "each ", "other. ")
 
 
 class WrongAnswer(Exception):
@@ -148,7 +148,7 @@ def _json_answer() -> bytes:
         answer = {"id": "chatcmpl-bench", "object": "chat.completion", "created": _CREATED, "model": _ANSWERS_AS}
         return _dump({**answer, "choices": [choice], "usage": usage})
 
-    return build(("".join(_WORDS) * 20)[: JSON_BYTES - len(build(""))])
+    return build(("".join(WORDS) * 20)[: JSON_BYTES - len(build(""))])
 
 
 def _event(choices: list[object], usage: object = None) -> bytes:
@@ -162,7 +162,7 @@ def _delta(delta: object, finish: str | None = None) -> bytes:
 
 def stream_events(chunks: int) -> list[bytes]:
     """The SSE events of a stream, `chunks` of them; the last holds usage and `[DONE]`."""
-    words = [_delta({"content": _WORDS[i % len(_WORDS)]}) for i in range(chunks - 3)]
+    words = [_delta({"content": WORDS[i % len(WORDS)]}) for i in range(chunks - 3)]
     usage = {"prompt_tokens": 61, "completion_tokens": chunks - 3, "total_tokens": 58 + chunks}
     last = _event([], usage) + b"data: [DONE]\n\n"
     return [_delta({"role": "assistant", "content": ""}), *words, _delta({}, "stop"), last]
@@ -176,21 +176,27 @@ HELD_EVENTS = stream_events(4)
 HELD_ANSWER = b"".join(HELD_EVENTS)
 
 
-def _body(script: str, prompt: str) -> bytes:
+def _body(script: str, prompt: str, model: str) -> bytes:
     messages = [
         {"role": "system", "content": "You compare figures. Answer with one short paragraph and no preamble."},
         {"role": "user", "content": prompt},
     ]
-    request: dict[str, object] = {"model": "bench", "messages": messages, "temperature": 0.7, "max_tokens": 256}
+    request: dict[str, object] = {"model": model, "messages": messages, "temperature": 0.7, "max_tokens": 256}
     if script not in ("json", "release"):
         request |= {"stream": True, "stream_options": {"include_usage": True}}
     # The upstream reads its script out of `user`: the one field that every gateway passes on as it is.
     return _dump({**request, "user": f"bench-{script}"})
 
 
-def chat(script: str, key: str, *, prompt: str = "Which of these two runs was cheaper, and by how much?") -> bytes:
+def chat(
+    script: str,
+    key: str,
+    *,
+    prompt: str = "Which of these two runs was cheaper, and by how much?",
+    model: str = "bench",
+) -> bytes:
     """A chat request that makes the upstream play `script`: json, burst, paced, held or release."""
-    body = _body(script, prompt)
+    body = _body(script, prompt, model)
     return (
         b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer %s\r\nuser-agent: bench\r\n"
         b"accept: application/json\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"

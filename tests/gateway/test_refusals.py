@@ -113,13 +113,6 @@ async def test_a_model_of_another_type_is_said_to_be_one() -> None:
     assert "tts" in error.message
 
 
-async def test_a_model_of_another_dialect_is_said_to_be_one() -> None:
-    error = await refusal_of({"model": "codex"})
-
-    assert (type(error).__name__, error.param) == ("Unsupported", "model")
-    assert "responses" in error.message
-
-
 @pytest.mark.parametrize(
     ("body", "param"),
     [

@@ -17,6 +17,7 @@ import attrs
 import pytest
 import pytest_asyncio
 
+from tests.support.dialogue import CALL, REASONING, SEALS, UPSTREAMS, Upstream, seals_in
 from tests.support.front import KEY, Front, front, settings
 from tests.support.upstream import (
     Close,
@@ -44,6 +45,16 @@ MOCK = """
 model_id = "mock"
 route = "mock/mock"
 owned_by = "us"
+"""
+# Models at their providers' own APIs, each named by its dialect.
+NATIVE = """
+[providers.{each.dialect}-api]
+base_url = "{url}"
+key = "native-secret-0123456789"
+speaks = ["{each.dialect}"]
+[[models]]
+model_id = "{each.dialect}"
+route = "{each.dialect}-api/{each.model}"
 """
 BEGUN = sse_head() + b"".join(
     chunk(event({"choices": [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}]}))
@@ -112,7 +123,8 @@ class Node:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def node(library: Path, upstream: RawUpstream) -> AsyncIterator[Node]:
     command = ["node", str(SOURCE / "client.mjs"), str(library)]
-    async with front(settings(upstream.url, MOCK)) as server:
+    native = "".join(NATIVE.format(each=each, url=upstream.url) for each in UPSTREAMS)
+    async with front(settings(upstream.url, MOCK + native)) as server:
         process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             yield Node(process, server)
@@ -224,7 +236,7 @@ async def test_tools_run_by_the_library_lead_to_the_answer(node: Node) -> None:
 
 
 async def test_the_models_are_listed(node: Node) -> None:
-    assert await node.run("models") == {"ids": ["m", "mock"]}
+    assert await node.run("models") == {"ids": ["m", "mock", "anthropic", "gemini", "responses"]}
 
 
 async def test_a_model_is_found(node: Node) -> None:
@@ -278,3 +290,18 @@ async def test_a_client_that_leaves_ends_the_providers_stream(node: Node, upstre
     assert await node.run("leave", "m") == {"first": "Half "}
 
     assert (await upstream.closed(upstream.requests[-1].connection)).closed_by_peer
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("each", [pytest.param(each, id=each.dialect) for each in UPSTREAMS])
+async def test_a_tool_conversation_over_a_native_api_keeps_its_seals_D45_D46(
+    node: Node, upstream: RawUpstream, each: Upstream, streamed: bool
+) -> None:
+    answer = each.streamed if streamed else each.whole
+    upstream.script(answer(0))
+    upstream.script(answer(1))
+
+    seen = await node.run("converseInStreams" if streamed else "converse", each.dialect)
+
+    assert seen == {"reasoning": REASONING, "call": ["function", "weather", CALL], "text": "Sunny."}
+    assert seals_in(each.dialect, json.loads(upstream.requests[-1].body)) == [SEALS[each.dialect]]

@@ -31,6 +31,17 @@ async function readStream(options = {}) {
   seen.ended = true;
 }
 
+// Two turns: a call of a tool with reasoning before it, which goes back as it came, and the answer to its result.
+async function converse(ask) {
+  const tools = [weather];
+  const said = await ask({ model, messages, tools });
+  const [call] = said.tool_calls;
+  seen.reasoning = said.reasoning_content;
+  seen.call = [call.type, call.function.name, JSON.parse(call.function.arguments)];
+  const result = { role: "tool", tool_call_id: call.id, content: "21 degrees" };
+  seen.text = (await ask({ model, messages: [...messages, said, result], tools })).content;
+}
+
 const scenarios = {
   async create() {
     const answer = await client.chat.completions.create({ model, messages });
@@ -92,6 +103,23 @@ const scenarios = {
   async model() {
     const entry = await client.models.retrieve(model);
     seen.entry = [entry.id, entry.object, entry.owned_by, typeof entry.created];
+  },
+  async converse() {
+    await converse(async (options) => (await client.chat.completions.create(options)).choices[0].message);
+  },
+  async converseInStreams() {
+    await converse(async (options) => {
+      const stream = client.chat.completions.stream(options);
+      let reasoning = "";
+      const details = [];
+      stream.on("chunk", (chunk) => {
+        reasoning += chunk.choices[0]?.delta.reasoning_content ?? "";
+        details.push(...(chunk.choices[0]?.delta.reasoning_details ?? []));
+      });
+      const { message } = (await stream.finalChatCompletion()).choices[0];
+      const { role, content, tool_calls } = message;
+      return { role, content, tool_calls, reasoning_content: reasoning, reasoning_details: details };
+    });
   },
   async tooHot() {
     await client.chat.completions.create({ model, messages, temperature: 3 });
