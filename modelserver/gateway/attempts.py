@@ -180,7 +180,8 @@ class Attempts:
     def _request(self, *, fresh: bool = False) -> UpstreamRequest:
         outgoing = self._exchange.outgoing()
         settings, forwarded = self._route.settings, self._call.forwarded
-        self._call.losses = tuple(dict.fromkeys(loss.code for loss in outgoing.losses))
+        if outgoing.losses:
+            self._call.losses = tuple(dict.fromkeys(loss.code for loss in outgoing.losses))
         return UpstreamRequest(
             method="POST",
             url=outgoing.url,

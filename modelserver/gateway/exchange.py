@@ -75,6 +75,8 @@ class Exchange(Protocol):
 class SameDialect:
     """Client and upstream speak the same: bytes pass."""
 
+    __slots__ = ("_ask", "_dialect", "_rename", "_route")
+
     def __init__(self, dialect: Dialect, ask: Ask, route: Route) -> None:
         self._dialect = dialect
         self._ask = ask

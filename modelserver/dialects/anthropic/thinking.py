@@ -59,12 +59,12 @@ def plan_thinking(request: Request, card: ModelCard, situation: Situation, losse
     wish = _wish(spec, native=request.dialect == "anthropic")
     if kind == "none":
         if wish in ("on", "between_tools", "effort"):
-            losses.append(Loss(path="reasoning", code="reasoning_dropped"))
+            losses.append(Loss(path="reasoning_effort", code="reasoning_dropped"))
         return plan
     if situation.forced and not card.forced_tools_with_reasoning and wish != "off":
         # A forced call is a contract, thinking is a wish.
         if wish in ("on", "between_tools"):
-            losses.append(Loss(path="reasoning", code="reasoning_dropped"))
+            losses.append(Loss(path="reasoning_effort", code="reasoning_dropped"))
         plan = _off(plan, spec, card, explicit=False)
     elif kind == "budget":
         plan = _with_budget(plan, request, spec, wish, card, situation, losses)
@@ -164,7 +164,7 @@ def _with_budget(
         return plan
     if wish == "effort" or situation.bare_loop:
         # An effort alone is not for these models; and a turn without its thinking they take only without thinking.
-        losses.append(Loss(path="reasoning", code="reasoning_dropped"))
+        losses.append(Loss(path="reasoning_effort", code="reasoning_dropped"))
         return _off(plan, spec, card, explicit=False)
     limit = plan.max_tokens
     budget = _budget(spec, "low" if wish == "between_tools" else spec.effort, card)
@@ -177,7 +177,7 @@ def _with_budget(
         most = min(most, card.reasoning.budget_max)
     budget = min(most, limit - 1)
     if budget < max(MIN_BUDGET, card.reasoning.budget_min):
-        losses.append(Loss(path="reasoning", code="reasoning_dropped"))
+        losses.append(Loss(path="reasoning_effort", code="reasoning_dropped"))
         return _off(plan, spec, card, explicit=False)
     return attrs.evolve(plan, max_tokens=limit, thinking={"type": "enabled", "budget_tokens": budget})
 

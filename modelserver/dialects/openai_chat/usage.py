@@ -30,7 +30,7 @@ _DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
 # Moonshot and Together, DeepSeek, Databricks, Mistral.
 _CACHE_READ: Final = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "num_cached_tokens")
 _CACHE_WRITE: Final = ("cache_creation_input_tokens",)
-_BESIDE: Final = ("cache_read", "cache_write", "audio_in", "image_in", "reasoning", "audio_out", "image_out")
+_WHOLES: Final = frozenset(("input", "output", "total"))
 
 
 class UsageReports:
@@ -61,16 +61,9 @@ class UsageReports:
         if "input" not in counts and "output" not in counts:
             return None
         prompt, completion = _reconciled(counts, self._reasoning_tokens)
-        parts: dict[str, Any] = {name: counts.get(name) for name in _BESIDE}
-        return clamped(
-            Usage(
-                input=prompt,
-                output=completion,
-                prediction_rejected=counts.get("prediction_rejected"),
-                tier=self._tier,
-                **parts,
-            )
-        )
+        parts: dict[str, Any] = {name: count for name, count in counts.items() if name not in _WHOLES}
+        usage = Usage(input=prompt, output=completion, tier=self._tier, **parts)
+        return clamped(usage) if parts else usage
 
 
 def read_usage(answer: Mapping[str, Any]) -> Usage | None:

@@ -18,7 +18,7 @@ def encode_reasoning(request: Request, profile: Profile, losses: list[Loss]) -> 
     wanted = wanted_effort(spec)
     if card.kind == "none":
         if wanted not in (None, "none"):
-            losses.append(Loss(path="reasoning.effort", code="reasoning_dropped"))
+            losses.append(Loss(path="reasoning_effort", code="reasoning_dropped"))
         return {}
     reasoning: dict[str, Any] = {}
     effort = None if wanted is None else clipped(wanted, card.efforts)
@@ -27,7 +27,7 @@ def encode_reasoning(request: Request, profile: Profile, losses: list[Loss]) -> 
     if word is not None:
         reasoning["effort"] = word
     elif effort is not None:
-        losses.append(Loss(path="reasoning.effort", code="reasoning_dropped"))
+        losses.append(Loss(path="reasoning_effort", code="reasoning_dropped"))
     summary = _summary(request, profile, spec)
     if summary is not None and effort != "none":
         reasoning["summary"] = summary

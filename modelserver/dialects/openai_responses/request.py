@@ -122,7 +122,7 @@ def _text(request: Request, losses: list[Loss]) -> dict[str, Any]:
             schema = rooted(schema)
             if strict and not is_enforced(schema):
                 strict = False
-                losses.append(Loss(path="format.strict", code="strict_dropped"))
+                losses.append(Loss(path="response_format", code="strict_dropped"))
         format: dict[str, Any] = {"type": "json_schema", "name": wanted.name or "response", "schema": schema}
         if wanted.description is not None:
             format["description"] = wanted.description
@@ -139,7 +139,7 @@ def _limits(request: Request, profile: Profile, effort: object, losses: list[Los
     if request.max_output is not None:
         most = request.max_output if card.max_output is None else min(request.max_output, card.max_output)
         if most < request.max_output:
-            losses.append(Loss(path="max_output_tokens", code="max_tokens_lowered"))
+            losses.append(Loss(path="max_tokens", code="max_tokens_lowered"))
         fields["max_output_tokens"] = max(most, _LEAST_OUTPUT)
     taken = card.sampling == "full" or (card.sampling == "only_without_reasoning" and effort == "none")
     if sampling.temperature is not None:
