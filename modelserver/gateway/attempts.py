@@ -144,6 +144,7 @@ class Attempts:
                 blame=lambda complaint: self._classify(complaint, None),
             )
             await pipe.prime(until_s, self._watch)
+            self._exchange = self._exchange.committed()
             return StreamReply(chunks=pipe.chunks())
         body = await read_body(answer, self._watch, self._clock, until_s=until_s, idle_s=timeouts.idle_s)
         return self._whole(body)

@@ -22,7 +22,7 @@ class Call:
     id: str
     dialect: Dialect
     wire: bytes
-    """The body as received."""
+    """The body as received; let go of once the answer is committed."""
     principal: Principal
     started_s: float
     """Monotonic."""
@@ -31,6 +31,8 @@ class Call:
     has_left: Callable[[], bool] | None = None
     """Whether the client has closed its connection; None where there is no connection."""
 
+    prompt_bytes: int = attrs.field(init=False)
+    """Size of the body."""
     watch: Watch | None = None
     """The call's watch while it is open."""
     model: str | None = None
@@ -46,13 +48,20 @@ class Call:
     error: GatewayError | None = None
     """Why the call failed, before or after its first byte."""
 
+    @prompt_bytes.default
+    def _size(self) -> int:
+        return len(self.wire)
+
     def answered(self, now_s: float) -> None:
-        """Note that the answer is committed."""
+        """Note that the answer is committed; a stream may go on for minutes, and its prompt is not needed for that."""
         self.first_byte_s = now_s - self.started_s
+        self.wire = b""
 
     def used(self, reported: Usage | None, output_chars: int) -> None:
         """Note the usage that the provider reported; a total that it did not say is estimated from sizes."""
-        self.usage, self.usage_estimated = completed(reported, prompt_bytes=len(self.wire), output_chars=output_chars)
+        self.usage, self.usage_estimated = completed(
+            reported, prompt_bytes=self.prompt_bytes, output_chars=output_chars
+        )
 
 
 @attrs.frozen(kw_only=True, slots=True)

@@ -71,6 +71,10 @@ class Exchange(Protocol):
         """The exchange to try once when the upstream refuses the seals of earlier turns; None: there is none."""
         ...
 
+    def committed(self) -> Exchange:
+        """What is left of the exchange once its stream is committed: without the request, if that is not sent again."""
+        ...
+
 
 class SameDialect:
     """Client and upstream speak the same: bytes pass."""
@@ -129,6 +133,10 @@ class SameDialect:
     def repaired(self) -> Exchange | None:
         """See `Exchange.repaired`: what the client sent is its own affair here."""
         return None
+
+    def committed(self) -> Exchange:
+        """See `Exchange.committed`."""
+        return SameDialect(self._dialect, attrs.evolve(self._ask, wire=b"", parsed={}), self._route)
 
     def _asks_usage(self) -> bool:
         """Whether the option for usage is ours and not the client's."""

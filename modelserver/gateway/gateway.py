@@ -204,7 +204,8 @@ class Gateway:
                 watch=watch,
                 clock=self._clock,
             )
-            async with self._reply(attempts, call, watch, route.settings if ask.stream else None) as reply:
+            del ask  # or it would be held, parsed, for as long as the answer takes
+            async with self._reply(attempts, call, watch, route.settings if call.streamed else None) as reply:
                 call.answered(self._clock.now_s())
                 yield reply
         except GatewayError as error:

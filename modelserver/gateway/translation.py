@@ -112,6 +112,10 @@ class Translated:
         """See `Exchange.complaint`."""
         return self._pair.upstream.decode_error(status, body)
 
+    def committed(self) -> Exchange:
+        """See `Exchange.committed`: a paused answer is asked to go on with the whole request."""
+        return self
+
     def repaired(self) -> Exchange | None:
         """See `Exchange.repaired`."""
         if self._is_repaired:

@@ -35,13 +35,12 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`."""
     gateway = request.app[GATEWAY]
     trace = request[TRACE]
-    wire = await read_body(request)
     assert trace.principal is not None
     headers = request.headers
     call = trace.call = Call(
         id=trace.id,
         dialect=CHAT,
-        wire=wire,
+        wire=await read_body(request),
         principal=trace.principal,
         started_s=trace.started_s,
         forwarded=_forwarded(headers),

@@ -370,7 +370,7 @@ async def test_usage_that_is_not_reported_is_estimated(answer: Answer, stream_: 
         await caller.body()
 
         assert caller.call.usage is not None
-        assert caller.call.usage.input == -(-len(caller.call.wire) // 4)
+        assert caller.call.usage.input == -(-caller.call.prompt_bytes // 4)
         assert (caller.call.usage.output, caller.call.usage_estimated) == (output, True)
 
 

@@ -296,7 +296,7 @@ async def test_a_client_that_leaves_is_metered_and_takes_the_upstream_along(each
         assert work.transport.answers[0].closed
     assert call.usage is not None
     assert call.usage_estimated
-    assert call.usage.input == (120 if each.dialect == "anthropic" else pytest.approx(len(call.wire) / 4, abs=1))
+    assert call.usage.input == (120 if each.dialect == "anthropic" else pytest.approx(call.prompt_bytes / 4, abs=1))
     assert call.usage.output is not None
     assert call.usage.output >= len(REASONING) // 4
 
