@@ -46,6 +46,21 @@ class Begun:
 class Attempts:
     """The tries of one call at one route. What they hold at the end is let go of by `close`."""
 
+    __slots__ = (
+        "_answer",
+        "_call",
+        "_clock",
+        "_exchange",
+        "_pipe",
+        "_place",
+        "_places",
+        "_route",
+        "_snapshot",
+        "_stream_watch",
+        "_transport",
+        "_watch",
+    )
+
     def __init__(
         self,
         call: Call,

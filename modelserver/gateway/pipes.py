@@ -54,6 +54,21 @@ async def read_body(answer: UpstreamAnswer, watch: Watch, clock: Clock, *, until
 class StreamPipe:
     """One stream from an upstream to a client of the same dialect."""
 
+    __slots__ = (
+        "_answer",
+        "_blame",
+        "_call",
+        "_clock",
+        "_committed",
+        "_held",
+        "_last_byte_s",
+        "_last_sent_s",
+        "_over",
+        "_relay",
+        "_route",
+        "_watch",
+    )
+
     def __init__(
         self,
         call: Call,

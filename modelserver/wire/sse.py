@@ -41,6 +41,8 @@ class SseFramer:
         failure: One event is over the limit: no frame comes after it.
     """
 
+    __slots__ = ("_first", "_max_event_bytes", "_parts", "_size", "_tail", "failure")
+
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.failure: UpstreamFailed | None = None
         self._max_event_bytes = max_event_bytes

@@ -38,6 +38,21 @@ class ChatStreamRelay:
         output_chars: Length of the generated text, for an estimate where usage is missing.
     """
 
+    __slots__ = (
+        "_finished",
+        "_framer",
+        "_new_model",
+        "_rename",
+        "_reports",
+        "_unfinished",
+        "_withhold_usage",
+        "done",
+        "failure",
+        "has_content",
+        "output_chars",
+        "usage",
+    )
+
     def __init__(self, *, withhold_usage: bool = False, rename: str | None = None) -> None:
         self.has_content = False
         self.done = False

@@ -36,6 +36,8 @@ _WHOLES: Final = frozenset(("input", "output", "total"))
 class UsageReports:
     """The reports of one answer, merged: count by count the last one that is present wins."""
 
+    __slots__ = ("_counts", "_reasoning_tokens", "_tier")
+
     def __init__(self, reasoning_tokens: object = None) -> None:
         self._counts: dict[str, int] = {}
         self._tier: str | None = None
