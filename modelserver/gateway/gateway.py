@@ -205,9 +205,17 @@ class Gateway:
                 clock=self._clock,
             )
             del ask  # or it would be held, parsed, for as long as the answer takes
-            async with self._reply(attempts, call, watch, route.settings if call.streamed else None) as reply:
+            if call.streamed:
+                async with self._stream_reply(attempts, call, watch, route.settings) as reply:
+                    call.answered(self._clock.now_s())
+                    yield reply
+                return
+            try:
+                reply = await attempts.reply()
                 call.answered(self._clock.now_s())
                 yield reply
+            finally:
+                attempts.close()
         except GatewayError as error:
             call.error = error
             raise
@@ -293,18 +301,18 @@ class Gateway:
             LOGGER.error("The task %r failed.", task.get_name(), exc_info=exc)
 
     @asynccontextmanager
-    async def _reply(
-        self, attempts: Attempts, call: Call, watch: Watch, stream: CallSettings | None
+    async def _stream_reply(
+        self, attempts: Attempts, call: Call, watch: Watch, settings: CallSettings
     ) -> AsyncIterator[Reply]:
-        """The reply of the attempts, which end with the block; `stream` has the settings where a stream is wanted."""
+        """The reply of attempts for a stream, which end with the block."""
         early: EarlyReply | None = None
         reply: Reply | None = None
         try:
-            if stream is None or stream.early_commit_s is None:
+            if settings.early_commit_s is None:
                 reply = await attempts.reply()
             else:
-                early = EarlyReply(attempts, call, watch=watch, keepalive_s=stream.keepalive_s, clock=self._clock)
-                reply = await early.reply(stream.early_commit_s)
+                early = EarlyReply(attempts, call, watch=watch, keepalive_s=settings.keepalive_s, clock=self._clock)
+                reply = await early.reply(settings.early_commit_s)
             yield reply
         finally:
             try:

@@ -101,12 +101,12 @@ def get_member(raw: bytes, key: str) -> Member:
     return next(member for member in reversed(members(raw)) if member.key == key)
 
 
-def repeated_member(raw: bytes, parsed: Mapping[str, Any], keys: Container[str]) -> str | None:
+def repeated_member(raw: bytes, parsed: Mapping[str, Any], keys: frozenset[str]) -> str | None:
     """The first of `keys` that stands twice at top level, or None; `parsed` is the same object, parsed.
 
     Other keys may repeat too, a thousand times in all: the next of them is returned like one of `keys`.
     """
-    if not _hides_keys(raw) and not _may_repeat(raw, [key for key in parsed if key in keys]):
+    if not _hides_keys(raw) and not _may_repeat(raw, parsed, keys):
         return None
     seen: set[str] = set()
     looked_at = len(parsed) + _MAX_REPEATS
@@ -178,17 +178,26 @@ def _is_plain(key: str) -> bool:
     return _PLAIN_NAME.fullmatch(key) is not None
 
 
-def _may_repeat(raw: bytes, keys: Sequence[str]) -> bool:
+def _may_repeat(raw: bytes, parsed: Mapping[str, Any], keys: frozenset[str]) -> bool:
     """Whether one of the keys is written twice with a colon behind it, at any depth. Nearly every request says no."""
-    if not all(map(_is_plain, keys)):
+    names = _names(keys)
+    if names is None:
         return True
     if raw.count(b'"') <= _FEW_QUOTES:
         # Long texts in few strings: to look for quotes is ten times faster than to look for each of the keys.
-        strings = raw.split(b'"')
-        twice = [key for key in keys if strings.count(key.encode()) > 1]
+        found = [string for string in raw.split(b'"') if string in names]
+        if len(found) == len(set(found)):
+            return False
+        twice = [names[string] for string in set(found) if found.count(string) > 1 and names[string] in parsed]
     else:
-        twice = [key for key in keys if raw.count(b'"' + key.encode() + b'"') > 1]
+        twice = [key for key in parsed if key in keys and raw.count(b'"' + key.encode() + b'"') > 1]
     return any(len(list(islice(_written(key).finditer(raw), 2))) > 1 for key in twice)
+
+
+@lru_cache(maxsize=16)
+def _names(keys: frozenset[str]) -> dict[bytes, str] | None:
+    """The keys as they are written; None where one may be written in several ways."""
+    return {key.encode(): key for key in keys} if all(map(_is_plain, keys)) else None
 
 
 def _hides_keys(raw: bytes) -> bool:

@@ -115,14 +115,14 @@ REPEATED = [
 def test_a_repeated_member_is_named(raw: bytes, expected: str | None, strings: int) -> None:
     raw = b'{"many":[' + b",".join([b'"x"'] * strings) + b"]," + raw[1:]
 
-    assert expected == repeated_member(raw, orjson.loads(raw), {"a", "b", "é"})
+    assert expected == repeated_member(raw, orjson.loads(raw), frozenset({"a", "b", "é"}))
 
 
 @pytest.mark.parametrize(("times", "expected"), [(1000, None), (1002, "x")])
 def test_other_keys_may_repeat_a_thousand_times_where_each_is_looked_at(times: int, expected: str | None) -> None:
     raw = b'{"\\u0061":1' + b',"x":1' * times + b"}"
 
-    assert expected == repeated_member(raw, orjson.loads(raw), {"a"})
+    assert expected == repeated_member(raw, orjson.loads(raw), frozenset({"a"}))
 
 
 def test_a_value_of_many_escapes_is_passed_over_whole() -> None:

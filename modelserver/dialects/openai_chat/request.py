@@ -93,7 +93,7 @@ def read_request(wire: bytes) -> Ask:
     """
     parsed = parse_body(wire)
     ask = check_request(parsed)
-    repeated = repeated_member(wire, parsed, FIELDS)
+    repeated = repeated_member(wire, parsed, _READ)
     if repeated is not None:
         raise InvalidRequest(f"The field {repeated} is given twice.", param=repeated)
     for key in parsed:
@@ -380,3 +380,5 @@ FIELDS: Final[Mapping[str, Check]] = {
     "moderation": _check_moderation,
 }
 """Every documented field; a check is given the value, which is not `null`, and its path."""
+
+_READ: Final = frozenset(FIELDS)
