@@ -266,8 +266,6 @@ def _obstacle(config: Config, model: Model) -> str | None:
     """Why the model can't be called; what no setting could change comes first."""
     if model.type != "llm":
         return f"models of type {model.type} are not served yet"
-    if "chat" not in model.speaks:
-        return f"it speaks {' and '.join(model.speaks)} only, which is not served yet"
     missing_key = config.providers[model.provider].missing_key
     return f"{missing_key} is not set" if missing_key is not None else None
 

@@ -65,7 +65,7 @@ class Discovery:
             return {}
         dialects = {model.provider: spoken(model) for model in reversed(patterns)}
         for name, dialect in dialects.items():
-            self._refresh(snapshot.config.providers[name], _LISTINGS[dialect or "chat"], snapshot)
+            self._refresh(snapshot.config.providers[name], _LISTINGS[dialect], snapshot)
         if self._running:
             await done_within(self._running.values(), WAIT_S, self._clock)
         return {model.model_id: self._lists.get(model.provider, ()) for model in patterns}

@@ -127,7 +127,7 @@ class Snapshot:
     def is_callable(self, model: Model) -> bool:
         """Whether a call of the model can be tried now."""
         provider = self.config.providers[model.provider]
-        return model.type == "llm" and spoken(model) is not None and provider.missing_key is None
+        return model.type == "llm" and provider.missing_key is None
 
     def route(self, offer: Offer) -> Route:
         """Where the model's calls go.
@@ -152,11 +152,6 @@ class Snapshot:
                 param="model",
             )
         dialect = spoken(model)
-        if dialect is None:
-            raise Unsupported(
-                f"{offer.name} answers only in {' or '.join(model.speaks)}, which this server does not speak.",
-                param="model",
-            )
         provider = self.config.providers[model.provider]
         if provider.missing_key is not None:
             raise Unavailable(
@@ -193,11 +188,10 @@ def without_version(base_url: str, path: str) -> str:
     return re.sub(rf"(?:/v1|{version.group(1)})(?:/openai)?\Z", "", base_url)
 
 
-def spoken(model: Model) -> DialectName | None:
+def spoken(model: Model) -> DialectName:
     """The dialect of a Chat client's dispatch: its own where the model speaks it, else the first listed."""
-    if "chat" in model.speaks:
-        return "chat"
-    return next((name for name in CODECS if name in model.speaks[:1]), None)
+    wanted = "chat" if "chat" in model.speaks else model.speaks[0]
+    return next(name for name in CODECS if name == wanted)
 
 
 def _card(model: Model, target: str, dialect: DialectName) -> ModelCard:

@@ -59,10 +59,9 @@ def test_models_prints_what_can_be_called_and_says_why_the_rest_can_not(capsys: 
     said = capsys.readouterr()
 
     assert status == 0
-    assert said.out == "mock\nlocal\n"
+    assert said.out == "mock\nlocal\ncodex\n"
     assert re.search(r"gpt +OPENAI_API_KEY is not set", said.err)
     assert re.search(r"vectors +models of type embedding are not served yet", said.err)
-    assert re.search(r"codex +it speaks responses only, which is not served yet", said.err)
 
 
 CHECKED = [
@@ -70,7 +69,7 @@ CHECKED = [
     pytest.param(r"openai +https://api\.openai\.com/v1 +OPENAI_API_KEY is not set", id="provider without its key"),
     pytest.param(r"home +http://10\.0\.0\.5:8080/v1 +no key", id="provider that has no key"),
     pytest.param(r"mock +built in +needs no key", id="the built-in provider"),
-    pytest.param(r"Models\n  llm +4\n  embedding +1\n  2 can be called now", id="models by type"),
+    pytest.param(r"Models\n  llm +4\n  embedding +1\n  3 can be called now", id="models by type"),
     pytest.param(r"Retiring\n  2020-01-31 \(past\)  gpt", id="retiring models"),
     pytest.param(r"Warnings\n  .*OPENAI_API_KEY", id="warnings"),
 ]
