@@ -33,7 +33,7 @@ from tests.support.upstream import (
 from tests.support.waiting import until
 from tests.support.watched import watched
 
-SHORT = 'timeout = { first = "100ms", whole = "100ms", idle = "100ms" }'
+SHORT = 'timeout = { first = "100ms", whole = "100ms", idle = "300ms" }'
 JSON = {"Content-Type": "application/json"}
 CHUNKED = {"Transfer-Encoding": "chunked"}
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}
@@ -351,7 +351,7 @@ async def test_the_body_of_an_error(
     upstream: RawUpstream, stream: bool, steps: list[Step], told: tuple[Any, ...]
 ) -> None:
     upstream.default = steps
-    async with watched(upstream, 'timeout = { idle = "100ms" }') as gateway:
+    async with watched(upstream, 'timeout = { idle = "300ms" }') as gateway:
         answer = await gateway.chat(stream=stream)
 
     assert answer.error() == told

@@ -224,7 +224,7 @@ async def test_usage_that_makes_no_sense_passes(upstream: RawUpstream) -> None:
 
 
 async def test_silence_within_a_stream_ends_it(upstream: RawUpstream) -> None:
-    answer = await relayed(upstream, Stall(), provider='timeout = { idle = "100ms" }')
+    answer = await relayed(upstream, Stall(), provider='timeout = { idle = "300ms" }')
 
     assert error_of(answer.body) == ("server_error", "upstream_timeout")
     assert (await upstream.closed()).closed_by_peer
@@ -232,7 +232,7 @@ async def test_silence_within_a_stream_ends_it(upstream: RawUpstream) -> None:
 
 async def test_silence_within_an_event_ends_the_stream(upstream: RawUpstream) -> None:
     half = event(delta("half of it"))[:-9]
-    answer = await relayed(upstream, chunk(half), Stall(), provider='timeout = { idle = "100ms" }')
+    answer = await relayed(upstream, chunk(half), Stall(), provider='timeout = { idle = "300ms" }')
 
     assert error_of(answer.body) == ("server_error", "upstream_timeout")
     assert b"half" not in answer.body
@@ -240,7 +240,7 @@ async def test_silence_within_an_event_ends_the_stream(upstream: RawUpstream) ->
 
 async def test_silence_within_a_json_body_is_a_timeout(upstream: RawUpstream) -> None:
     upstream.default = [head(200, {"Content-Type": "application/json", "Content-Length": "99"}), b"{", Stall()]
-    async with watched(upstream, 'timeout = { idle = "100ms" }') as gateway:
+    async with watched(upstream, 'timeout = { idle = "300ms" }') as gateway:
         answer = await gateway.chat()
 
     assert answer.error() == (504, "server_error", "upstream_timeout", None)
