@@ -1,4 +1,4 @@
-"""What the catalogue endpoints answer: the rich catalogue with its filters, sorts and ETags, and OpenAI's object."""
+"""What the catalogue endpoints answer: the rich catalogue with its filters, sorts and ETags."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from datetime import date
 from typing import Any
 
 import attrs
@@ -23,8 +22,6 @@ PAGES_KEPT = 256
 PAGE_BYTES_KEPT = 16_000_000
 """Bodies kept in all: with ten thousand models a single one has megabytes."""
 
-_UNKNOWN_CREATED = 1626777600
-_EPOCH = date(1970, 1, 1)
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -139,38 +136,6 @@ def matches_etag(header: str, etag: str) -> bool:
     if header == etag or header.strip() == "*":
         return True
     return any(tag == etag for tag in _ENTITY_TAG.findall(header))
-
-
-def openai_object(model_id: str, *, root: str, created: date | None, owned_by: str) -> dict[str, Any]:
-    """An entry of `/v1/models`, fields in the published order.
-
-    `created` counts from midnight UTC; an unknown day is the published example's. The permission's id follows from
-    `model_id` alone.
-    """
-    created_s = _UNKNOWN_CREATED if created is None else (created - _EPOCH).days * 86_400
-    permission = {
-        "id": "modelperm-" + hashlib.sha256(model_id.encode()).hexdigest()[:24],
-        "object": "model_permission",
-        "created": created_s,
-        "allow_create_engine": True,
-        "allow_sampling": True,
-        "allow_logprobs": True,
-        "allow_search_indices": False,
-        "allow_view": True,
-        "allow_fine_tuning": False,
-        "organization": "*",
-        "group": None,
-        "is_blocking": False,
-    }
-    return {
-        "id": model_id,
-        "object": "model",
-        "created": created_s,
-        "owned_by": owned_by,
-        "permission": [permission],
-        "root": root,
-        "parent": None,
-    }
 
 
 _PLAIN = Query()

@@ -4,6 +4,7 @@
     want_*                  a member that must be there; its absence is refused
     find_*                  a member that may be absent or `null`; then None
     number, integer, …      a check of one value, for tables of fields
+    check_fields, …         checks of an object, by such a table or by the names in it
     missing, wrong          the refusals themselves
 
 The `path` of `want_*` and `find_*` is that of the object read from ("" at the top), the one of a check is that of the
@@ -13,13 +14,13 @@ value. Messages repeat nothing of what the client sent.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final, NoReturn
 
 import orjson
 
 from modelserver.errors import InvalidRequest
-from modelserver.wire.json_splice import STRING
+from modelserver.wire.json_splice import STRING, repeated_member
 
 Json = Mapping[str, Any]
 Check = Callable[[Any, str], None]
@@ -269,6 +270,50 @@ def find_object(obj: Json, key: str, path: str) -> dict[str, Any] | None:
     if value is None or isinstance(value, dict):
         return value
     raise wrong(join(path, key), "an object", value)
+
+
+def check_fields(obj: Json, fields: Mapping[str, Check]) -> None:
+    """Have every member of a top-level object checked that is not `null` and has a check.
+
+    Raises:
+        InvalidRequest: One is wrong.
+    """
+    for key, value in obj.items():
+        if value is not None:
+            check = fields.get(key)
+            if check is not None:
+                check(value, key)
+
+
+def check_once(wire: bytes, obj: Json, names: frozenset[str], path: str = "") -> None:
+    """Refuse an object in which one of the names stands twice; `wire` is its text.
+
+    Raises:
+        InvalidRequest: One does, or more others do than are looked at.
+    """
+    repeated = repeated_member(wire, obj, names)
+    if repeated is not None:
+        at = join(path, repeated)
+        raise InvalidRequest(f"The field {at} is given twice.", param=at)
+
+
+def check_spelling(obj: Json, names: Set[str], path: str = "") -> None:
+    """Refuse a member like `Model`: servers written in Go read names without regard to case, and would take it too.
+
+    Raises:
+        InvalidRequest: There is one that differs from one of `names` in case alone.
+    """
+    for key in obj:
+        if key not in names and (name := key.casefold()) in names:
+            raise InvalidRequest(f"The field {name} is given once, in small letters.", param=join(path, key))
+
+
+def check_model(value: Any, path: str) -> None:
+    """Refuse what is no id of a model."""
+    if not isinstance(value, str):
+        raise wrong(path, "a string", value)
+    if not value:
+        raise out_of_range(path, "the id of a model, not an empty string")
 
 
 def check_str(value: Any, path: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from modelserver.dialects.anthropic import CODEC as ANTHROPIC
-from modelserver.dialects.codec import Codec
-from modelserver.dialects.gemini import CODEC as GEMINI
-from modelserver.dialects.openai_chat import CODEC as CHAT
-from modelserver.dialects.openai_responses import CODEC as RESPONSES
+from modelserver.dialects.anthropic import ANTHROPIC
+from modelserver.dialects.dialect import Dialect
+from modelserver.dialects.gemini import GEMINI
+from modelserver.dialects.openai_chat import CHAT
+from modelserver.dialects.openai_responses import RESPONSES
 from modelserver.ir.parts import DialectName
 
-CODECS: Final[Mapping[DialectName, Codec]] = {
+DIALECTS: Final[Mapping[DialectName, Dialect]] = {
     "chat": CHAT,
     "responses": RESPONSES,
     "anthropic": ANTHROPIC,

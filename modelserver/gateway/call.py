@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 
 import attrs
 
-from modelserver.dialects.dialect import Dialect
+from modelserver.dialects.dialect import Counter, Dialect
 from modelserver.errors import GatewayError
 from modelserver.gateway.lifecycle import Watch
+from modelserver.ir.types import NOWHERE, Address
 from modelserver.ir.usage import Usage
 from modelserver.policy.estimate import completed
 from modelserver.policy.principals import Principal
@@ -26,13 +27,19 @@ class Call:
     principal: Principal
     started_s: float
     """Monotonic."""
+    address: Address = NOWHERE
+    """What the path says."""
+    counter: Counter | None = None
+    """Only the tokens of the request are asked for, in this way."""
     forwarded: Mapping[str, str] = attrs.field(factory=dict)
     """Headers of the client that travel on (`traceparent`, `tracestate`)."""
+    passed: Mapping[str, str] = attrs.field(factory=dict)
+    """Those that go on to an upstream of the client's dialect, names in small letters."""
     has_left: Callable[[], bool] | None = None
     """Whether the client has closed its connection; None where there is no connection."""
 
-    prompt_bytes: int = attrs.field(init=False)
-    """Size of the body."""
+    prompt_bytes: int = attrs.field()
+    """Size of the body; usage that is not reported is estimated by it."""
     watch: Watch | None = None
     """The call's watch while it is open."""
     model: str | None = None
@@ -45,6 +52,10 @@ class Call:
     """From the start of the call until its answer was committed."""
     usage: Usage | None = None
     usage_estimated: bool = False
+    count_estimated: bool = False
+    """The tokens of the request were not counted but estimated."""
+    fail: Callable[[GatewayError], bytes] | None = None
+    """What ends the client's stream with an error, once it has begun."""
     error: GatewayError | None = None
     """Why the call failed, before or after its first byte."""
 

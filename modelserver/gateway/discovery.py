@@ -63,7 +63,7 @@ class Discovery:
         patterns = [model for model in snapshot.catalog.models if model.is_pattern and snapshot.is_callable(model)]
         if not patterns:
             return {}
-        dialects = {model.provider: spoken(model) for model in reversed(patterns)}
+        dialects = {model.provider: spoken(model, "chat") for model in reversed(patterns)}
         for name, dialect in dialects.items():
             self._refresh(snapshot.config.providers[name], _LISTINGS[dialect], snapshot)
         if self._running:

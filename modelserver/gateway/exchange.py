@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import NoReturn, Protocol
 
 import attrs
 
 from modelserver.config import StreamUsage
-from modelserver.dialects.dialect import Dialect, StreamRelay
+from modelserver.dialects.dialect import Claim, Dialect, StreamRelay
 from modelserver.gateway.continuation import Dispatch
 from modelserver.gateway.snapshot import Route
 from modelserver.ir.request import Loss
@@ -77,22 +77,39 @@ class Exchange(Protocol):
 
 
 class SameDialect:
-    """Client and upstream speak the same: bytes pass."""
+    """Client and upstream speak the same: bytes pass.
 
-    __slots__ = ("_ask", "_dialect", "_rename", "_route")
+    `passed` are the client's headers that go on; `claim` is told the ids of what the provider keeps; `translated` makes
+    the exchange through the neutral model, for a stream that was answered whole.
+    """
 
-    def __init__(self, dialect: Dialect, ask: Ask, route: Route) -> None:
+    __slots__ = ("_ask", "_claim", "_dialect", "_passed", "_rename", "_route", "_translated")
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        ask: Ask,
+        route: Route,
+        *,
+        passed: Mapping[str, str],
+        claim: Claim,
+        translated: Callable[[], Exchange],
+    ) -> None:
         self._dialect = dialect
         self._ask = ask
         self._route = route
+        self._passed = passed
+        self._claim = claim
+        self._translated = translated
         self._rename = ask.model if ask.model != route.target else None
 
     def outgoing(self) -> Outgoing:
         """See `Exchange.outgoing`."""
         ask, route = self._ask, self._route
+        headers = route.stream_headers if ask.stream else route.json_headers
         return Outgoing(
-            url=route.url,
-            headers=route.stream_headers if ask.stream else route.json_headers,
+            url=route.stream_url if ask.stream else route.json_url,
+            headers=joined_headers(headers, self._passed) if self._passed else headers,
             body=self._dialect.forward(
                 ask,
                 target=route.target,
@@ -113,14 +130,19 @@ class SameDialect:
 
     def open_stream(self, answer: UpstreamAnswer, dispatch: Dispatch) -> tuple[StreamRelay, UpstreamAnswer]:
         """See `Exchange.open_stream`."""
-        return self._dialect.open_stream(withhold_usage=self._asks_usage(), rename=self._rename), answer
+        relay = self._dialect.open_stream(withhold_usage=self._asks_usage(), rename=self._rename, claim=self._claim)
+        return relay, answer
 
-    def finished(self, body: bytes) -> Finished | Complaint:
+    def finished(self, body: bytes) -> Finished | Complaint | None:
         """See `Exchange.finished`."""
         whole = self._dialect.read_answer(body)
         if isinstance(whole, Complaint):
             return whole
+        for id in whole.ids:
+            self._claim(id)
         if self._ask.stream:
+            if self._dialect.replay is None:
+                return self._translated().finished(body)
             body = self._dialect.replay(whole.parsed, model=self._rename, wants_usage=self._ask.wants_usage)
         elif self._rename is not None:
             body = self._dialect.rename(body, self._rename)
@@ -136,9 +158,30 @@ class SameDialect:
 
     def committed(self) -> Exchange:
         """See `Exchange.committed`."""
-        return SameDialect(self._dialect, attrs.evolve(self._ask, wire=b"", parsed={}), self._route)
+        return SameDialect(
+            self._dialect,
+            attrs.evolve(self._ask, wire=b"", parsed={}),
+            self._route,
+            passed={},
+            claim=_gone,
+            translated=_gone,
+        )
 
     def _asks_usage(self) -> bool:
         """Whether the option for usage is ours and not the client's."""
         ask = self._ask
         return ask.stream and not ask.wants_usage and self._route.settings.quirks.stream_usage is StreamUsage.OPTION
+
+
+def joined_headers(headers: Mapping[str, str], passed: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a dispatch with those of the client, which win; of betas both sides' count."""
+    joined = dict(headers)
+    names = {name.lower(): name for name in headers}
+    for name, value in passed.items():
+        ours = names.get(name, name)
+        joined[ours] = f"{headers[ours]},{value}" if name.endswith("-beta") and ours in headers else value
+    return joined
+
+
+def _gone(*_: object) -> NoReturn:
+    raise AssertionError("A committed exchange has let go of its request.")

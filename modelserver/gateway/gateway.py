@@ -10,35 +10,45 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final
 
+import attrs
 import orjson
 
 from modelserver.catalog.catalog import Offer
 from modelserver.clock import SystemClock
 from modelserver.config import CallSettings, Config, ConfigError, Provider, load_config
+from modelserver.dialects.dialect import Dialect
 from modelserver.dialects.openai_chat import CHAT
+from modelserver.dialects.table import DIALECTS
 from modelserver.errors import GatewayError, InvalidRequest, NotAuthenticated
 from modelserver.gateway.attempts import Attempts
-from modelserver.gateway.call import Call, Reply, StreamReply, new_request_id
+from modelserver.gateway.call import Call, Reply, StreamReply, WholeReply, new_request_id
 from modelserver.gateway.discovery import Discovery
 from modelserver.gateway.early import EarlyReply
+from modelserver.gateway.exchange import Exchange
 from modelserver.gateway.exchanges import Exchanges
 from modelserver.gateway.files import fingerprint
 from modelserver.gateway.inlining import MediaInliner
 from modelserver.gateway.lifecycle import OpenCalls, Watch
 from modelserver.gateway.memory import TurnMemory
+from modelserver.gateway.neutral import NeutralClient
 from modelserver.gateway.places import Places
-from modelserver.gateway.snapshot import Snapshot
+from modelserver.gateway.snapshot import Route, Snapshot
+from modelserver.ir.events import Fail, StreamEvent
+from modelserver.ir.parts import Response
+from modelserver.ir.request import Request
+from modelserver.ir.types import Ask
 from modelserver.policy.principals import LOCAL, Principal
 from modelserver.ports import Clock, Fetcher, Lease, Limiter, Transport
 from modelserver.stores.keyfile import digest
 from modelserver.stores.memory import MemoryLimiter
+from modelserver.stores.owners import Owners
 from modelserver.stores.side_store import SideStore
 from modelserver.upstream.fetch import UrlFetcher
 from modelserver.upstream.mock import MockTransport
 from modelserver.upstream.transport import HttpTransport
 from modelserver.version import USER_AGENT
 from modelserver.wire.json_text import loads_lenient
-from modelserver.wire.sse import SseFramer
+from modelserver.wire.sse import DONE, SseFramer
 
 LOGGER: Final = logging.getLogger("modelserver.gateway")
 FILES_LOOKED_AT_S: Final = 0.5
@@ -60,7 +70,7 @@ class Gateway:
         self._calls = OpenCalls(clock)
         self._places = Places()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._exchanges = Exchanges(TurnMemory(SideStore()), MediaInliner(fetcher), clock)
+        self._exchanges = Exchanges(TurnMemory(SideStore()), Owners(), MediaInliner(fetcher), clock)
         self._discovery = Discovery(self._transport_of, clock, self.spawn)
         self._load: Callable[[], Config] | None = None
         self._reloading = asyncio.Lock()
@@ -189,22 +199,20 @@ class Gateway:
         watch = call.watch = self._calls.open(has_left=call.has_left)
         try:
             watch.raise_doom()
-            ask = call.dialect.read_request(call.wire)
+            reading = call.dialect if call.counter is None else call.counter
+            ask = reading.read_request(call.wire, call.address)
             call.model, call.streamed = ask.model, ask.stream
-            route = snapshot.route(snapshot.offer(ask.model, call.principal))
+            offer = snapshot.offer(ask.model, call.principal)
+            route = snapshot.route(offer, call.dialect.name)
             call.provider = route.provider.name
             watch.ends_s = call.started_s + route.settings.timeouts.total_s
-            attempts = Attempts(
-                call,
-                await self._exchanges.of(call, ask, route, snapshot, watch),
-                route,
-                snapshot,
-                transport=self._transport_of(route.provider),
-                places=self._places,
-                watch=watch,
-                clock=self._clock,
-            )
-            del ask  # or it would be held, parsed, for as long as the answer takes
+            if call.counter is not None:
+                yield await self._counted(call, ask, offer, snapshot, watch)
+                return
+            exchange = await self._exchanges.of(call, ask, route, snapshot, watch)
+            attempts = self._attempts(call, exchange, route, snapshot, watch)
+            # Or they would be held, parsed, for as long as the answer takes.
+            del ask, exchange
             if call.streamed:
                 async with self._stream_reply(attempts, call, watch, route.settings) as reply:
                     call.answered(self._clock.now_s())
@@ -222,21 +230,48 @@ class Gateway:
         finally:
             self._calls.close(watch)
 
+    async def generate(self, request: Request, *, principal: Principal = LOCAL) -> Response:
+        """The answer to a neutral request, whole; the models of `ir.request` and `ir.parts`.
+
+        Raises:
+            GatewayError: As the HTTP interface would answer.
+        """
+        client = NeutralClient(attrs.evolve(request, stream=False))
+        async with self._admitted(client.dialect(), b"", principal, client.prompt_bytes) as call, self.relay(call):
+            assert client.response is not None
+            return client.response
+
+    async def stream(self, request: Request, *, principal: Principal = LOCAL) -> AsyncGenerator[StreamEvent, None]:
+        """The events of the answer to a neutral request, as they come; see `ir.events`, and `ir.grammar` for the order.
+
+        Raises:
+            GatewayError: As the HTTP interface would answer; also in the middle, when the stream fails.
+        """
+        client = NeutralClient(attrs.evolve(request, stream=True))
+        async with (
+            self._admitted(client.dialect(), b"", principal, client.prompt_bytes) as call,
+            self.relay(call) as reply,
+            aclosing(_pieces(reply)) as pieces,
+        ):
+            async for _ in pieces:
+                while client.events:
+                    event = client.events.popleft()
+                    if isinstance(event, Fail):
+                        assert isinstance(event.error, GatewayError)  # the words of upstreams become one
+                        raise event.error
+                    yield event
+
     async def chat(self, body: Mapping[str, Any], *, principal: Principal = LOCAL) -> dict[str, Any]:
         """The chat completion for an OpenAI-shaped request.
 
         Raises:
             GatewayError: As the HTTP interface would answer.
         """
-        call = self._in_process(body, principal, stream=False)
-        lease = await self.admit(principal)
-        try:
-            async with self.relay(call) as reply:
-                assert not isinstance(reply, StreamReply)
-                answer: dict[str, Any] = loads_lenient(reply.body)
-                return answer
-        finally:
-            lease.release()
+        wire = _chat_wire(body, stream=False)
+        async with self._admitted(CHAT, wire, principal, len(wire)) as call, self.relay(call) as reply:
+            assert not isinstance(reply, StreamReply)
+            answer: dict[str, Any] = loads_lenient(reply.body)
+            return answer
 
     async def chat_stream(
         self, body: Mapping[str, Any], *, principal: Principal = LOCAL
@@ -246,22 +281,21 @@ class Gateway:
         Raises:
             GatewayError: As the HTTP interface would answer; also in the middle, when the stream fails.
         """
-        call = self._in_process(body, principal, stream=True)
-        lease = await self.admit(principal)
-        try:
-            async with self.relay(call) as reply:
-                framer = SseFramer()
-                async with aclosing(_pieces(reply)) as pieces:
-                    async for piece in pieces:
-                        for frame in framer.feed(piece):
-                            if frame.data is None or frame.data.strip() == b"[DONE]":
-                                continue
-                            chunk: dict[str, Any] = loads_lenient(frame.data)
-                            if call.error is not None and chunk.get("error"):
-                                raise call.error
-                            yield chunk
-        finally:
-            lease.release()
+        wire = _chat_wire(body, stream=True)
+        framer = SseFramer()
+        async with (
+            self._admitted(CHAT, wire, principal, len(wire)) as call,
+            self.relay(call) as reply,
+            aclosing(_pieces(reply)) as pieces,
+        ):
+            async for piece in pieces:
+                for frame in framer.feed(piece):
+                    if frame.data is None or frame.data.strip() == DONE:
+                        continue
+                    chunk: dict[str, Any] = loads_lenient(frame.data)
+                    if call.error is not None and chunk.get("error"):
+                        raise call.error
+                    yield chunk
 
     async def reload(self) -> None:
         """Read the configuration again; a bad one changes nothing and is said in the log."""
@@ -328,18 +362,51 @@ class Gateway:
         key = self._own_key if secret is None else secret.reveal().encode()
         return Snapshot(config, user_agent=USER_AGENT, key=key)
 
-    def _in_process(self, body: Mapping[str, Any], principal: Principal, *, stream: bool) -> Call:
+    @asynccontextmanager
+    async def _admitted(
+        self, dialect: Dialect, wire: bytes, principal: Principal, prompt_bytes: int
+    ) -> AsyncIterator[Call]:
+        """A call of this program, admitted until the block ends."""
+        lease = await self.admit(principal)
         try:
-            wire = orjson.dumps({**body, "stream": stream})
-        except (TypeError, ValueError):
-            raise InvalidRequest("The request holds something that JSON can't say.") from None
-        return Call(
-            id=new_request_id(),
-            dialect=CHAT,
-            wire=wire,
-            principal=principal,
-            started_s=self._clock.now_s(),
+            yield Call(
+                id=new_request_id(),
+                dialect=dialect,
+                wire=wire,
+                principal=principal,
+                started_s=self._clock.now_s(),
+                prompt_bytes=prompt_bytes,
+            )
+        finally:
+            lease.release()
+
+    def _attempts(self, call: Call, exchange: Exchange, route: Route, snapshot: Snapshot, watch: Watch) -> Attempts:
+        return Attempts(
+            call,
+            exchange,
+            route,
+            snapshot,
+            transport=self._transport_of(route.provider),
+            places=self._places,
+            watch=watch,
+            clock=self._clock,
         )
+
+    async def _counted(self, call: Call, ask: Ask, offer: Offer, snapshot: Snapshot, watch: Watch) -> Reply:
+        """The tokens of a request, counted by a provider where one does."""
+        route = snapshot.route(offer, call.dialect.name, counting=True)
+        if DIALECTS[route.dialect].counter is None:
+            return WholeReply(body=self._exchanges.estimate(call, ask))
+        counting = await self._exchanges.count(call, ask, route, snapshot, watch)
+        attempts = self._attempts(call, counting, route, snapshot, watch)
+        try:
+            return await attempts.reply()
+        except GatewayError:
+            if not counting.is_missing:
+                raise
+            return WholeReply(body=self._exchanges.estimate(call, ask))
+        finally:
+            attempts.close()
 
     def _transport_of(self, provider: Provider) -> Transport:
         return self._mock if provider.mock else self._http
@@ -367,3 +434,10 @@ async def _pieces(reply: Reply) -> AsyncGenerator[bytes, None]:
         return
     async for chunk in reply.chunks:
         yield chunk
+
+
+def _chat_wire(body: Mapping[str, Any], *, stream: bool) -> bytes:
+    try:
+        return orjson.dumps({**body, "stream": stream})
+    except (TypeError, ValueError):
+        raise InvalidRequest("The request holds something that JSON can't say.") from None

@@ -38,7 +38,7 @@ class TurnMemory:
 
     def _message(self, message: Message, principal: Principal, now_s: float) -> Message:
         calls = [part for part in message.parts if isinstance(part, ToolCall)]
-        if message.role != "assistant" or not calls or any(_is_sealed(part) for part in message.parts):
+        if message.role != "assistant" or not calls or any(call.seal is not None for call in calls):
             return message
         kept = next((parts for call in calls if (parts := self._store.get(_tenant(principal), call.id, now_s))), ())
         if not kept:
@@ -47,9 +47,11 @@ class TurnMemory:
         if thought and thought != _thought(kept):  # edited: its seal is no longer one of this text
             return message
         seals = {part.id: part.seal for part in kept if isinstance(part, ToolCall)}
-        reasoning = tuple(part for part in kept if isinstance(part, Reasoning))
-        rest = (_sealed(part, seals) for part in message.parts if not isinstance(part, Reasoning))
-        return attrs.evolve(message, parts=(*reasoning, *rest))
+        parts = tuple(_sealed(part, seals) for part in message.parts)
+        if not any(isinstance(part, Reasoning) and part.seal is not None for part in parts):
+            reasoning = (part for part in kept if isinstance(part, Reasoning))
+            parts = (*reasoning, *(part for part in parts if not isinstance(part, Reasoning)))
+        return attrs.evolve(message, parts=parts)
 
 
 def without_seals(request: Request) -> Request:
@@ -71,13 +73,9 @@ def without_seals(request: Request) -> Request:
     )
 
 
-def _is_sealed(part: Part) -> bool:
-    return isinstance(part, ToolCall | Reasoning) and part.seal is not None
-
-
 def _thought(parts: Iterable[Part]) -> str:
-    """The visible text of the reasoning."""
-    return "".join(part.text for part in parts if isinstance(part, Reasoning))
+    """The visible text of the reasoning, without what dialects put between its sections."""
+    return "".join("".join(part.text for part in parts if isinstance(part, Reasoning)).split())
 
 
 def _sealed(part: Part, seals: dict[str, Seal | None]) -> Part:

@@ -52,7 +52,7 @@ async def read_body(answer: UpstreamAnswer, watch: Watch, clock: Clock, *, until
 
 
 class StreamPipe:
-    """One stream from an upstream to a client of the same dialect."""
+    """One stream from an upstream to a client."""
 
     __slots__ = (
         "_answer",
@@ -128,6 +128,7 @@ class StreamPipe:
                 break
             until_s = min(now_s + self._route.settings.timeouts.idle_s, began_s + keepalive_s)
         self._committed = True
+        self._call.fail = relay.fail
         if not self._held:
             self._held.append(self._call.dialect.keepalive)  # begun, alive and silent
 
@@ -152,7 +153,7 @@ class StreamPipe:
             raise
         except GatewayError as error:
             self._call.error = error
-            yield b"".join(self._held) + self._call.dialect.encode_error_event(error)
+            yield b"".join(self._held) + self._relay.fail(error)
             return
         if self._relay.done:
             self._answer.finish()
@@ -181,6 +182,8 @@ class StreamPipe:
             # The connection broke: an end like any other once every choice has finished, else a failure.
             out = relay.close()
             if relay.failure is not None:
+                if out:
+                    self._held.append(out)
                 raise
             self._over = True
             return out

@@ -14,7 +14,7 @@ from modelserver.catalog.cards import card_for
 from modelserver.catalog.catalog import Catalog, Offer, close_matches
 from modelserver.catalog.query import CatalogueView
 from modelserver.config import CallSettings, Config, Model, Provider
-from modelserver.dialects.table import CODECS
+from modelserver.dialects.table import DIALECTS
 from modelserver.errors import NotFound, Unavailable, Unsupported
 from modelserver.ir.card import ModelCard
 from modelserver.ir.parts import DialectName
@@ -36,7 +36,8 @@ class Route:
     provider: Provider
     target: str
     settings: CallSettings
-    url: str
+    json_url: str
+    stream_url: str
     params: Mapping[str, bytes]
     """Request fields sent where the client sent none, as JSON text."""
     json_headers: Mapping[str, str]
@@ -49,9 +50,7 @@ class Route:
 
     def url_of(self, path: str, query: Mapping[str, str]) -> str:
         """The address of a path of the upstream's dialect; where the path has a version, that of the base gives way."""
-        base = without_version(self.provider.base_url, path)
-        asked = {**query, **self.settings.quirks.query}
-        return f"{base}{path}?{urlencode(asked)}" if asked else f"{base}{path}"
+        return _joined(without_version(self.provider.base_url, path), path, {**query, **self.settings.quirks.query})
 
 
 class Snapshot:
@@ -65,7 +64,7 @@ class Snapshot:
         self.directory = Directory(config)
         self.redactor = Redactor(*_sensitive(config))
         self.user_agent = user_agent
-        self._routes: dict[tuple[str, str], Route] = {}
+        self._routes: dict[tuple[str, str, DialectName | None, bool], Route] = {}
         self._view = CatalogueView(config.models)
         self._memo: dict[Hashable, Any] = {}
 
@@ -129,29 +128,34 @@ class Snapshot:
         provider = self.config.providers[model.provider]
         return model.type == "llm" and provider.missing_key is None
 
-    def route(self, offer: Offer) -> Route:
-        """Where the model's calls go.
+    @staticmethod
+    def card(offer: Offer) -> ModelCard:
+        """What the model can do, by the first dialect that it speaks."""
+        return _card(offer.model, offer.target, spoken(offer.model, None))
+
+    def route(self, offer: Offer, client: DialectName | None, *, counting: bool = False) -> Route:
+        """Where the model's calls go, for a client of a dialect (None: of none); with `counting`, its token counts.
 
         Raises:
-            Unsupported: The model is not one for chat completions.
+            Unsupported: The model is not one for generating text.
             Unavailable: `no_provider_key`, names the environment variable that is missing.
         """
-        key = (offer.model.model_id, offer.target)
+        key = (offer.model.model_id, offer.target, client, counting)
         route = self._routes.get(key)
         if route is None:
-            route = self._make_route(offer)
+            dialect = counting_dialect(offer.model, client) if counting else spoken(offer.model, client)
+            route = self._make_route(offer, dialect)
             if not offer.model.is_pattern:  # the names that a pattern matches have no bound
                 self._routes[key] = route
         return route
 
-    def _make_route(self, offer: Offer) -> Route:
+    def _make_route(self, offer: Offer, dialect: DialectName) -> Route:
         model = offer.model
         if model.type != "llm":
             raise Unsupported(
                 f"{offer.name} is a model of type {model.type}; this server does not serve that type yet.",
                 param="model",
             )
-        dialect = spoken(model)
         provider = self.config.providers[model.provider]
         if provider.missing_key is not None:
             raise Unavailable(
@@ -159,21 +163,42 @@ class Snapshot:
                 code="no_provider_key",
                 retry_after_s=60,
             )
-        quirks = model.settings.quirks
-        path = quirks.path.replace("{model}", quote(offer.target, safe=""))
-        query = f"?{urlencode(quirks.query)}" if quirks.query else ""
+        urls = [_url(model, provider, offer.target, dialect, stream) for stream in (False, True)]
+        json_headers, stream_headers = (
+            self._headers(provider, dialect, accept=accept) for accept in (JSON, EVENT_STREAM)
+        )
         return Route(
             provider=provider,
             target=offer.target,
             settings=model.settings,
-            url=f"{provider.base_url}{path}{query}",
+            json_url=urls[0],
+            stream_url=urls[1],
             params={name: orjson.dumps(value) for name, value in model.params.items()},
-            json_headers=upstream_headers(provider, user_agent=self.user_agent, accept=JSON),
-            stream_headers=upstream_headers(provider, user_agent=self.user_agent, accept=EVENT_STREAM),
+            json_headers=json_headers,
+            stream_headers=stream_headers,
             dialect=dialect,
             card=_card(model, offer.target, dialect),
             account=account_tag("" if provider.key is None else provider.key.reveal(), self.key),
         )
+
+    def _headers(self, provider: Provider, dialect: DialectName, *, accept: str) -> dict[str, str]:
+        headers = upstream_headers(provider, user_agent=self.user_agent, accept=accept)
+        configured = {name.lower() for name in headers}
+        own = DIALECTS[dialect].headers
+        return headers | {name: value for name, value in own.items() if name not in configured}
+
+
+def _url(model: Model, provider: Provider, target: str, dialect: DialectName, stream: bool) -> str:
+    quirks = model.settings.quirks
+    path, query = DIALECTS[dialect].place(target, stream)
+    base = without_version(provider.base_url, path)
+    if dialect == "chat":
+        path = quirks.path.replace("{model}", quote(target, safe=""))
+    return _joined(base, path, {**query, **quirks.query})
+
+
+def _joined(base: str, path: str, query: Mapping[str, str]) -> str:
+    return f"{base}{path}?{urlencode(query)}" if query else f"{base}{path}"
 
 
 def without_version(base_url: str, path: str) -> str:
@@ -188,10 +213,17 @@ def without_version(base_url: str, path: str) -> str:
     return re.sub(rf"(?:/v1|{version.group(1)})(?:/openai)?\Z", "", base_url)
 
 
-def spoken(model: Model) -> DialectName:
-    """The dialect of a Chat client's dispatch: its own where the model speaks it, else the first listed."""
-    wanted = "chat" if "chat" in model.speaks else model.speaks[0]
-    return next(name for name in CODECS if name == wanted)
+def spoken(model: Model, client: DialectName | None) -> DialectName:
+    """The dialect of a client's dispatch: its own where the model speaks it, else the first listed."""
+    wanted = client if client in model.speaks else model.speaks[0]
+    return next(name for name in DIALECTS if name == wanted)
+
+
+def counting_dialect(model: Model, client: DialectName | None) -> DialectName:
+    """The dialect in which tokens are counted: the first that can, the client's own before others."""
+    able = [name for name in DIALECTS if name in model.speaks and DIALECTS[name].counter is not None]
+    own = spoken(model, client)
+    return own if own in able or not able else able[0]
 
 
 def _card(model: Model, target: str, dialect: DialectName) -> ModelCard:

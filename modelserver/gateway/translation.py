@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from modelserver.dialects.codec import Codec, Encoded, Reading, StreamEncoder, Writing
-from modelserver.dialects.dialect import StreamRelay
-from modelserver.errors import GatewayError, Unsupported
+from modelserver.dialects.dialect import Dialect, StreamRelay
+from modelserver.errors import GatewayError, Unsupported, UpstreamFailed
 from modelserver.gateway.continuation import Continuation, ContinuedAnswer, Dispatch, JoiningDecoder
-from modelserver.gateway.exchange import Exchange, Finished, Outgoing
+from modelserver.gateway.exchange import Exchange, Finished, Outgoing, joined_headers
 from modelserver.gateway.memory import without_seals
+from modelserver.gateway.params import not_said_neutrally
 from modelserver.gateway.snapshot import Route
 from modelserver.ir.events import (
     BlockEnd,
@@ -26,13 +27,14 @@ from modelserver.ir.events import (
     StreamEvent,
     UsageUpdate,
 )
-from modelserver.ir.fold import unfold
+from modelserver.ir.fold import fold, unfold
 from modelserver.ir.parts import Finish, Opaque, Part, Reasoning, Refusal, Response, Text, ToolCall
 from modelserver.ir.profile import Profile
 from modelserver.ir.request import Request
-from modelserver.ir.types import Complaint
+from modelserver.ir.types import Ask, Complaint
 from modelserver.ir.usage import Usage, merge_usage
 from modelserver.ports import UpstreamAnswer
+from modelserver.wire.json_text import loads_lenient
 
 Remember = Callable[[Sequence[Part]], None]
 """Told the parts of each turn that was answered to its end."""
@@ -40,17 +42,25 @@ Remember = Callable[[Sequence[Part]], None]
 
 @attrs.frozen(kw_only=True, slots=True)
 class Pair:
-    """The two codecs of a call."""
+    """The two sides of a call."""
 
     client: Codec
-    upstream: Codec
+    upstream: Dialect
 
 
 class Translated:
     """An exchange through the neutral model."""
 
     def __init__(
-        self, pair: Pair, request: Request, route: Route, profile: Profile, writing: Writing, remember: Remember
+        self,
+        pair: Pair,
+        request: Request,
+        route: Route,
+        profile: Profile,
+        writing: Writing,
+        remember: Remember,
+        *,
+        passed: Mapping[str, str],
     ) -> None:
         self._pair = pair
         self._request = request
@@ -59,6 +69,7 @@ class Translated:
         self._profile = profile
         self._writing = writing
         self._remember = remember
+        self._passed = passed
         self._encoded: Encoded | None = None
         self._is_repaired = False
 
@@ -66,9 +77,11 @@ class Translated:
         """See `Exchange.outgoing`."""
         encoded = self._encode()
         headers = self._route.stream_headers if self._request.stream else self._route.json_headers
+        if encoded.headers or self._passed:
+            headers = joined_headers({**headers, **encoded.headers}, self._passed)
         return Outgoing(
             url=self._route.url_of(encoded.path, encoded.query),
-            headers={**headers, **encoded.headers} if encoded.headers else headers,
+            headers=headers,
             body=encoded.body,
             losses=encoded.losses,
         )
@@ -84,7 +97,7 @@ class Translated:
     def open_stream(self, answer: UpstreamAnswer, dispatch: Dispatch) -> tuple[StreamRelay, UpstreamAnswer]:
         """See `Exchange.open_stream`."""
         relay = TranslatedRelay(
-            JoiningDecoder(lambda: self._pair.upstream.stream_decoder(self._reading()), self._goes_on),
+            JoiningDecoder(lambda: self._pair.upstream.codec.stream_decoder(self._reading()), self._goes_on),
             self._pair.client.stream_encoder(self._writing),
             self._remember,
         )
@@ -92,7 +105,7 @@ class Translated:
 
     def finished(self, body: bytes) -> Finished | Complaint | None:
         """See `Exchange.finished`."""
-        response = self._pair.upstream.decode_response(body, self._reading())
+        response = self._read(body)
         if isinstance(response, Complaint):
             return response
         if len(response.choices) == 1 and not self._request.stream:
@@ -110,7 +123,7 @@ class Translated:
 
     def complaint(self, status: int, body: bytes) -> Complaint:
         """See `Exchange.complaint`."""
-        return self._pair.upstream.decode_error(status, body)
+        return self._pair.upstream.codec.decode_error(status, body)
 
     def committed(self) -> Exchange:
         """See `Exchange.committed`: a paused answer is asked to go on with the whole request."""
@@ -123,7 +136,9 @@ class Translated:
         bare = without_seals(self._request)
         if bare == self._request:  # the same again would be refused again
             return None
-        repaired = Translated(self._pair, bare, self._route, self._profile, self._writing, self._remember)
+        repaired = Translated(
+            self._pair, bare, self._route, self._profile, self._writing, self._remember, passed=self._passed
+        )
         repaired._is_repaired = True
         return repaired
 
@@ -136,14 +151,36 @@ class Translated:
                     code="unsupported_parameter",
                 )
             # With `refuse_losses` the encoder raises for what would be lost; ignored fields are among its losses.
-            self._encoded = self._pair.upstream.encode_request(self._continuation.request, self._profile)
+            encoded = self._pair.upstream.codec.encode_request(self._continuation.request, self._profile)
+            self._encoded = self._with_own_params(encoded)
         return self._encoded
+
+    def _with_own_params(self, encoded: Encoded) -> Encoded:
+        """What is encoded with those of the model's params that no other dialect has a word for."""
+        own = not_said_neutrally(self._route.params) if self._route.params else {}
+        if not own:
+            return encoded
+        target = self._route.target
+        ask = Ask(model=target, stream=False, wants_usage=True, wire=encoded.body, parsed=loads_lenient(encoded.body))
+        body = self._pair.upstream.forward(ask, target=target, params=own, ask_usage=False, drop_options=False)
+        return attrs.evolve(encoded, body=body)
 
     def _goes_on(self, finish: Finish, parts: Sequence[Part], usage: Usage | None) -> bool:
         goes_on = self._continuation.goes_on(finish, parts, usage)
         if goes_on:
             self._encoded = None
         return goes_on
+
+    def _read(self, body: bytes) -> Response | Complaint:
+        if self._request.stream or not self._profile.quirks.get("stream_only"):
+            return self._pair.upstream.codec.decode_response(body, self._reading())
+        decoder = self._pair.upstream.codec.stream_decoder(self._reading())
+        response = fold([*decoder.feed(body), *decoder.close()])
+        if isinstance(response, GatewayError):
+            raise response
+        if response is None:  # what a decoder gives always ends
+            raise UpstreamFailed("The provider's stream ended without an answer.", code="upstream_invalid_response")
+        return response
 
     def _reading(self) -> Reading:
         return self._encode().reading
@@ -201,6 +238,10 @@ class TranslatedRelay:
             out += self._pass(self._decoder.close())
             self.done = True
         return out
+
+    def fail(self, error: GatewayError) -> bytes:
+        """See `dialects.dialect.StreamRelay.fail`."""
+        return self._encoder.feed(Fail(error))
 
     def _pass(self, events: Iterable[StreamEvent]) -> bytes:
         out: list[bytes] = []

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import attrs
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Address:
+    """What a request says in its path, where the dialect says it there."""
+
+    model: str | None = None
+    stream: bool = False
+
+
+NOWHERE: Final = Address()
+"""The address of dialects that say everything in the body."""
+
+
+@attrs.frozen(kw_only=True, slots=True)
+class Reference:
+    """Something that a provider keeps, named by a request."""
+
+    param: str
+    """Path of the field."""
+    id: str
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -18,6 +39,8 @@ class Ask:
     wire: bytes
     """The body as the client sent it."""
     parsed: dict[str, Any]
+    references: tuple[Reference, ...] = ()
+    """May only be used by the key that they were made for."""
 
 
 @attrs.frozen(kw_only=True, slots=True)

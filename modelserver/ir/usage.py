@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ import attrs
 
 MAX_TOKENS: Final = 2**40
 """A provider's count above this is no count (`usage` is not to be trusted)."""
+_MAX_ENTRIES: Final = 1000
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -47,6 +48,23 @@ class Usage:
 def count(value: object) -> int | None:
     """A provider's token count, or None where it is none: not an integer, negative, absurd."""
     return value if type(value) is int and 0 <= value <= MAX_TOKENS else None
+
+
+def merge_report(merged: dict[str, Any], report: object, read: Container[str]) -> bool:
+    """Take a report over into those of the same stream before it, and tell whether it said anything.
+
+    Counters of a later report are cumulative; what it leaves out or says as null keeps its value. What is not `read`
+    later, or is too long to be a count, is not kept: a stream may have a million reports.
+    """
+    if not isinstance(report, dict):
+        return False
+    said = {key: value for key, value in report.items() if key in read and value is not None and not _is_long(value)}
+    merged.update(said)
+    return bool(said)
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, list | dict | str) and len(value) > _MAX_ENTRIES
 
 
 def clamped(usage: Usage) -> Usage:

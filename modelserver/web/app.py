@@ -12,7 +12,7 @@ from modelserver.web.access_log import AccessLog
 from modelserver.web.body import expect_later
 from modelserver.web.keys import ACCESS_LOG, GATEWAY, ROOT
 from modelserver.web.middlewares import authenticate, map_errors, preflight, rate_limit, stamp, trace
-from modelserver.web.routes import ANY_PATH, ROOT_PATH, ROUTES
+from modelserver.web.routes import ANY_PATH, ROOT_PATH, paths
 from modelserver.web.unknown import no_such_method, no_such_path
 
 
@@ -37,13 +37,12 @@ def create_app(
         app[ACCESS_LOG] = access_log
     app.cleanup_ctx.append(gateway)
     app.on_response_prepare.append(stamp)
-    for spec in ROUTES:
-        paths = [spec.path] if "{" in spec.path else [spec.path, f"{spec.path}/"]
-        for path in paths:
-            resource = app.router.add_resource(path)
+    for path, specs in paths().items():
+        resource = app.router.add_resource(path)
+        for spec in specs:
             for method in ("GET", "HEAD") if spec.method == "GET" else (spec.method,):
                 resource.add_route(method, spec.handler, expect_handler=expect_later)
-            resource.add_route("*", no_such_method, expect_handler=expect_later)
+        resource.add_route("*", no_such_method, expect_handler=expect_later)
     # Ours and not aiohttp's, which would ask for the body (`100 Continue`) before it says that there is no such path.
     app[ROOT] = app.router.add_resource(ROOT_PATH)
     for resource in (app[ROOT], app.router.add_resource(ANY_PATH)):

@@ -4,56 +4,94 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_writer import StreamWriter
 
+from modelserver.dialects.anthropic import ANTHROPIC
+from modelserver.dialects.dialect import Counter, Dialect
+from modelserver.dialects.gemini import GEMINI, split_path
 from modelserver.dialects.openai_chat import CHAT
-from modelserver.errors import ClientLeft, GatewayError
+from modelserver.dialects.openai_responses import RESPONSES
+from modelserver.errors import ClientLeft, GatewayError, NotFound
 from modelserver.gateway.call import Call, StreamReply
 from modelserver.gateway.lifecycle import Expired
-from modelserver.upstream.credentials import EVENT_STREAM, FORWARDED, JSON
+from modelserver.ir.types import NOWHERE, Address
+from modelserver.upstream.credentials import FORWARDED, JSON
 from modelserver.web.body import read_body
+from modelserver.web.dialects import below_prefix, dialect_of
 from modelserver.web.disconnect import left_by
 from modelserver.web.keys import GATEWAY, TRACE
 
 STALLED_S: Final = 60.0
 """A client that takes nothing for so long is cut."""
 _GUARDED_BYTES: Final = 32_768
+_GEMINI_METHODS: Final = ("generateContent", "streamGenerateContent", "countTokens")
 _STREAM_HEADERS: Final = {
-    "Content-Type": f"{EVENT_STREAM}; charset=utf-8",
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",
 }
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _JSON_HEADERS: Final = {"Content-Type": JSON}
 
 
-async def chat_completions(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/chat/completions`."""
+async def answer(
+    request: web.Request, *, dialect: Dialect, address: Address = NOWHERE, counter: Counter | None = None
+) -> web.StreamResponse:
+    """A call of a dialect, from its body to its last byte; with a `counter` only its tokens are counted."""
     gateway = request.app[GATEWAY]
     trace = request[TRACE]
     assert trace.principal is not None
-    headers = request.headers
     call = trace.call = Call(
         id=trace.id,
-        dialect=CHAT,
+        dialect=dialect,
         wire=await read_body(request),
         principal=trace.principal,
         started_s=trace.started_s,
-        forwarded=_forwarded(headers),
+        address=address,
+        counter=counter,
+        forwarded=_forwarded(request, FORWARDED),
+        passed=_forwarded(request, dialect.passed_headers),
         has_left=left_by(request),
     )
     async with gateway.relay(call) as reply:
         if isinstance(reply, StreamReply):
             return await _write_stream(request, call, reply)
-        response = web.Response(body=reply.body, headers=_STREAM_HEADERS if reply.is_stream else _JSON_HEADERS)
+        response = web.Response(body=reply.body, headers=_stream_headers(call) if reply.is_stream else _JSON_HEADERS)
         # Written here and not by aiohttp afterwards, so that what limits hold is held to the last byte.
         await response.prepare(request)
         trace.begun = response
         return await _finish(request, call, response, len(reply.body))
+
+
+chat_completions: Final = partial(answer, dialect=CHAT)
+"""`POST /v1/chat/completions`."""
+responses: Final = partial(answer, dialect=RESPONSES)
+"""`POST /v1/responses`."""
+responses_count: Final = partial(answer, dialect=RESPONSES, counter=RESPONSES.counter)
+"""`POST /v1/responses/input_tokens`."""
+messages: Final = partial(answer, dialect=ANTHROPIC)
+"""`POST /v1/messages`."""
+messages_count: Final = partial(answer, dialect=ANTHROPIC, counter=ANTHROPIC.counter)
+"""`POST /v1/messages/count_tokens`."""
+
+
+async def gemini(request: web.Request) -> web.StreamResponse:
+    """`POST /v1beta/models/{model}:{method}`: model, stream and counting are in the path."""
+    called = split_path(below_prefix(request))
+    if called is None or called[1] not in _GEMINI_METHODS:
+        raise NotFound(
+            f"This path has no such method; there are {', '.join(_GEMINI_METHODS)}.", param="method", code="not_found"
+        )
+    model, method = called
+    address = Address(model=model, stream=method == "streamGenerateContent")
+    counter = GEMINI.counter if method == "countTokens" else None
+    return await answer(request, dialect=dialect_of(request), address=address, counter=counter)
 
 
 async def break_off(request: web.Request, response: web.StreamResponse, error: GatewayError) -> web.StreamResponse:
@@ -68,7 +106,9 @@ async def break_off(request: web.Request, response: web.StreamResponse, error: G
     response.force_close()
     with suppress(ConnectionError):
         if response.content_length is None:
-            await writer.write(CHAT.encode_error_event(error), drain=False)
+            assert trace.call is not None  # only calls are answered in pieces
+            fail = trace.call.fail or trace.call.dialect.encode_error_event
+            await writer.write(fail(error), drain=False)
         writer.set_eof()
     if request.transport is not None:
         asyncio.get_running_loop().call_later(STALLED_S, request.transport.abort)
@@ -76,7 +116,7 @@ async def break_off(request: web.Request, response: web.StreamResponse, error: G
 
 
 async def _write_stream(request: web.Request, call: Call, reply: StreamReply) -> web.StreamResponse:
-    response = web.StreamResponse(headers=_STREAM_HEADERS)
+    response = web.StreamResponse(headers=_stream_headers(call))
     await response.prepare(request)
     request[TRACE].begun = response
     transport = request.transport
@@ -135,13 +175,20 @@ async def _sent(request: web.Request, call: Call, writing: Coroutine[Any, Any, N
             sending.exception()  # seen, if by nobody else
 
 
-def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:
+def _forwarded(request: web.Request, names: Sequence[str]) -> Mapping[str, str]:
     """What of the client's headers travels on; values that are no plain text would only be refused further on."""
+    headers = request.headers
+    if not any(name in headers for name in names):
+        return _NO_HEADERS
     return {
         name: value
-        for name in FORWARDED
-        if (value := headers.get(name)) is not None and value.isascii() and value.isprintable()
+        for name in names
+        if name in headers and (value := ",".join(headers.getall(name))).isascii() and value.isprintable()
     }
+
+
+def _stream_headers(call: Call) -> dict[str, str]:
+    return {"Content-Type": call.dialect.stream_type, **_STREAM_HEADERS}
 
 
 def _gone(request: web.Request, call: Call, response: web.StreamResponse) -> web.StreamResponse:

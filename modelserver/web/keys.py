@@ -9,6 +9,7 @@ from aiohttp import web
 
 from modelserver.gateway.call import Call
 from modelserver.gateway.gateway import Gateway
+from modelserver.policy.buckets import Standing
 from modelserver.policy.principals import Principal
 from modelserver.ports import Lease
 from modelserver.web.access_log import AccessLog
@@ -22,6 +23,8 @@ class Trace:
     started_s: float
     principal: Principal | None = None
     lease: Lease | None = None
+    standing: Standing | None = None
+    """Of a caller who was refused for its limit; else the lease tells."""
     call: Call | None = None
     error_code: str | None = None
     begun: web.StreamResponse | None = None

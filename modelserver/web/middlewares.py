@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import MutableMapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ import orjson
 from aiohttp import web
 
 from modelserver.config.addresses import is_loopback
-from modelserver.dialects.openai_chat import CHAT
+from modelserver.dialects.anthropic import ANTHROPIC
 from modelserver.errors import (
     ClientLeft,
     ErrorKind,
@@ -28,9 +29,11 @@ from modelserver.errors import (
 )
 from modelserver.gateway.call import Call, new_request_id
 from modelserver.gateway.gateway import Gateway
+from modelserver.policy.buckets import Standing
 from modelserver.policy.principals import Principal
+from modelserver.web.dialects import below_prefix, dialect_of, query_key
 from modelserver.web.generate import break_off
-from modelserver.web.keys import ACCESS_LOG, GATEWAY, ROOT, TRACE, Trace
+from modelserver.web.keys import ACCESS_LOG, GATEWAY, TRACE, Trace
 from modelserver.web.routes import Handler, spec_of
 from modelserver.wire.headers import is_sane_id
 
@@ -120,12 +123,15 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
     headers["X-Request-Id"] = started.id
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Server"] = "modelserver"
-    if started.lease is not None and started.lease.standing is not None:
-        standing = started.lease.standing
-        headers["X-RateLimit-Limit-Requests"] = str(standing.limit)
-        headers["X-RateLimit-Remaining-Requests"] = str(standing.remaining)
-        headers["X-RateLimit-Reset-Requests"] = duration(standing.reset_s)
     call = started.call
+    is_anthropic = (dialect_of(request) if call is None else call.dialect) is ANTHROPIC
+    if is_anthropic:
+        headers["Request-Id"] = started.id
+    standing = started.standing
+    if standing is None and started.lease is not None:
+        standing = started.lease.standing
+    if standing is not None:
+        _show_standing(headers, standing, gateway.clock.wall() if is_anthropic else None)
     if call is not None:
         headers["OpenAI-Processing-Ms"] = str(round((gateway.clock.now_s() - started.started_s) * 1000))
         if call.provider is not None:
@@ -133,6 +139,8 @@ async def stamp(request: web.Request, response: web.StreamResponse) -> None:
             headers["X-ModelServer-Attempts"] = str(call.attempts)
         if call.losses:
             headers["X-ModelServer-Dropped"] = ",".join(call.losses)
+        if call.count_estimated:
+            headers["X-ModelServer-Estimated"] = "true"
     origin = request.headers.get("Origin")
     if origin is not None and "Access-Control-Allow-Origin" not in headers:
         _allow_origin(headers, origin, gateway.config.server.cors)
@@ -165,6 +173,18 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
+def _show_standing(headers: MutableMapping[str, str], standing: Standing, now: datetime | None) -> None:
+    """Say how close the caller is to its limit; where the time is given, in Anthropic's words too."""
+    headers["X-RateLimit-Limit-Requests"] = str(standing.limit)
+    headers["X-RateLimit-Remaining-Requests"] = str(standing.remaining)
+    headers["X-RateLimit-Reset-Requests"] = duration(standing.reset_s)
+    if now is not None:
+        headers["Anthropic-RateLimit-Requests-Limit"] = str(standing.limit)
+        headers["Anthropic-RateLimit-Requests-Remaining"] = str(standing.remaining)
+        reset = now + timedelta(seconds=standing.reset_s)
+        headers["Anthropic-RateLimit-Requests-Reset"] = f"{reset:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def _principal(request: web.Request, gateway: Gateway, *, is_optional: bool) -> Principal:
     """Who calls; under `open` anyone on this machine, whatever credential their client insists on sending.
 
@@ -194,7 +214,7 @@ def _credential(request: web.Request) -> str | None:
         if scheme.lower() != "bearer" or not key.strip():
             raise NotAuthenticated("The Authorization header must read `Bearer KEY`.")
         return key.strip()
-    return next((headers[name] for name in _CREDENTIALS if name in headers), None)
+    return next((headers[name] for name in _CREDENTIALS if name in headers), None) or query_key(request)
 
 
 def _check_place(request: web.Request, gateway: Gateway) -> None:
@@ -224,8 +244,8 @@ def _request_id(request: web.Request) -> str:
 
 def _error_response(request: web.Request, error: GatewayError) -> web.Response:
     started = request[TRACE]
-    status, body = CHAT.encode_error(error)
-    if _below_prefix(request).startswith("/api/"):
+    status, body = dialect_of(request).encode_error(error, started.id)
+    if below_prefix(request).startswith("/api/"):
         body = orjson.dumps({"success": False, "message": error.message})
     started.error_code = error.code or error.kind.value
     response = web.Response(status=status, body=body, content_type="application/json")
@@ -238,19 +258,12 @@ def _error_response(request: web.Request, error: GatewayError) -> web.Response:
         case MethodNotAllowed(allowed=allowed):
             headers["Allow"] = ", ".join(allowed)
         case RateLimited(limit=int(limit)):
-            headers["X-RateLimit-Limit-Requests"] = str(limit)
-            headers["X-RateLimit-Remaining-Requests"] = "0"
-            headers["X-RateLimit-Reset-Requests"] = duration(error.retry_after_s or 0)
+            started.standing = Standing(limit=limit, remaining=0, reset_s=error.retry_after_s or 0)
     if 400 <= status < 500 and error.kind not in (ErrorKind.RATE_LIMIT, ErrorKind.SLOW_BODY):
         headers["X-Should-Retry"] = "false"
     if error.close:
         response.force_close()
     return response
-
-
-def _below_prefix(request: web.Request) -> str:
-    """The path as this application sees it, without the prefix that a host has mounted it under."""
-    return request.path.removeprefix(request.app[ROOT].canonical.rstrip("/"))
 
 
 def _allow_origin(headers: MutableMapping[str, str], origin: str, cors: Sequence[str]) -> None:

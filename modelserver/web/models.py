@@ -1,15 +1,18 @@
-"""The lists of models: the rich catalogue, and the OpenAI list and object."""
+"""The lists of models: the rich catalogue, and the list and object of each dialect."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import orjson
 from aiohttp import web
 
 from modelserver.catalog.catalog import Offer
-from modelserver.catalog.query import matches_etag, openai_object
+from modelserver.catalog.query import matches_etag
+from modelserver.dialects.dialect import ModelLists
 from modelserver.errors import NotFound
+from modelserver.gateway.snapshot import Snapshot
+from modelserver.ir.listing import Listed
+from modelserver.web.dialects import dialect_of
 from modelserver.web.keys import GATEWAY, TRACE
 
 _PUBLIC: Final = {
@@ -17,8 +20,9 @@ _PUBLIC: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "ETag",
 }
-_BY_CALLER: Final = {"Vary": "authorization, x-api-key"}
-_PRIVATE: Final = {"Cache-Control": "private, max-age=300", **_BY_CALLER}
+_BY_KEY: Final = {"Vary": "authorization, x-api-key"}
+_BY_CALLER: Final = {"Vary": "authorization, x-api-key, x-goog-api-key, anthropic-version"}
+_PRIVATE: Final = {"Cache-Control": "private, max-age=300", **_BY_KEY}
 
 
 async def rich_models(request: web.Request) -> web.StreamResponse:
@@ -35,32 +39,61 @@ async def rich_models(request: web.Request) -> web.StreamResponse:
     return web.Response(body=page.body, content_type="application/json", headers=headers)
 
 
-async def openai_models(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/models`: what the caller can call now."""
+async def list_models(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/models`, `/v1beta/models`: what the caller can call now, in the shape of its dialect."""
     gateway = request.app[GATEWAY]
     principal = request[TRACE].principal
     assert principal is not None
+    snapshot = gateway.snapshot  # a reload may come while providers are asked
+    dialect = dialect_of(request)
+    listing = _listing(request)
     offers = await gateway.offers(principal)
-    body = gateway.snapshot.memo(
-        ("openai list", tuple(offers)),
-        lambda: orjson.dumps({"object": "list", "data": list(map(_object, offers.values()))}),
-    )
+    query = {name: value for name, value in request.query.items() if name != "key"}
+
+    def encoded() -> bytes:
+        return listing.encode_list([_listed(offer, snapshot) for offer in offers.values()], query)
+
+    # Pages are made anew: there is no end of queries.
+    body = encoded() if query else snapshot.memo(("list", dialect.name, tuple(offers)), encoded)
     return web.Response(body=body, content_type="application/json", headers=_BY_CALLER)
 
 
-async def openai_model(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/models/{model}`: one entry of the list."""
+async def show_model(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/models/{model}`, `/v1beta/models/{model}`: one entry of the list."""
     gateway = request.app[GATEWAY]
     principal = request[TRACE].principal
     assert principal is not None
+    listing = _listing(request)
     name = request.match_info["model"]
     offers = await gateway.offers(principal)
     offer = offers.get(name) or offers.get(name.rstrip("/"))
     if offer is None:
         raise gateway.snapshot.unknown_model(name, principal)
-    return web.Response(body=orjson.dumps(_object(offer)), content_type="application/json", headers=_BY_CALLER)
+    return web.Response(
+        body=listing.encode_one(_listed(offer, gateway.snapshot)), content_type="application/json", headers=_BY_CALLER
+    )
 
 
-def _object(offer: Offer) -> dict[str, Any]:
+def _listing(request: web.Request) -> ModelLists:
+    listing = dialect_of(request).listing
+    assert listing is not None
+    return listing
+
+
+def _listed(offer: Offer, snapshot: Snapshot) -> Listed:
     model = offer.model
-    return openai_object(offer.name, root=offer.root, created=model.created, owned_by=model.owned_by or model.provider)
+    reasoning = snapshot.card(offer).reasoning
+    return Listed(
+        id=offer.name,
+        root=offer.root,
+        owned_by=model.owned_by or model.provider,
+        created=model.created,
+        description=model.desc,
+        max_input=model.context_length,
+        max_output=model.max_output,
+        thinking="thinking" in model.features or reasoning.kind != "none",
+        reasoning=reasoning,
+        images="image" in model.input_modalities,
+        documents="pdf" in model.input_modalities,
+        schemas="structured_outputs" in model.features,
+    )

@@ -8,9 +8,17 @@ from typing import Final
 import attrs
 from aiohttp import web
 
-from modelserver.web.generate import chat_completions
+from modelserver.web.generate import (
+    chat_completions,
+    gemini,
+    messages,
+    messages_count,
+    responses,
+    responses_count,
+)
 from modelserver.web.health import health, ready
-from modelserver.web.models import openai_model, openai_models, rich_models
+from modelserver.web.models import list_models, rich_models, show_model
+from modelserver.web.unknown import no_websocket
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,10 +36,27 @@ class Spec:
     """Consumes of the caller's limits."""
 
 
+def _generation(path: str, handler: Handler) -> Spec:
+    return Spec(method="POST", path=path, handler=handler, access="key", limited=True)
+
+
+def _optional(path: str, handler: Handler) -> Spec:
+    return Spec(method="GET", path=path, handler=handler, access="optional")
+
+
+_GEMINI_VERSIONS: Final = ("v1", "v1beta", "v1alpha")
+_GEMINI_KINDS: Final = ("models", "tunedModels")
+_MODEL: Final = "{model:(?s:.+)}"
 ROUTES: Final = (
-    Spec(method="POST", path="/v1/chat/completions", handler=chat_completions, access="key", limited=True),
-    Spec(method="GET", path="/v1/models", handler=openai_models, access="optional"),
-    Spec(method="GET", path="/v1/models/{model:(?s:.+)}", handler=openai_model, access="optional"),
+    _generation("/v1/chat/completions", chat_completions),
+    _generation("/v1/responses", responses),
+    Spec(method="GET", path="/v1/responses", handler=no_websocket),
+    _generation("/v1/responses/input_tokens", responses_count),
+    _generation("/v1/messages", messages),
+    _generation("/v1/messages/count_tokens", messages_count),
+    *(_generation(f"/{version}/{kind}/{_MODEL}", gemini) for version in _GEMINI_VERSIONS for kind in _GEMINI_KINDS),
+    *(_optional(f"/{version}/models", list_models) for version in _GEMINI_VERSIONS),
+    *(_optional(f"/{version}/models/{_MODEL}", show_model) for version in _GEMINI_VERSIONS),
     Spec(method="GET", path="/api/v1/models", handler=rich_models, access="catalogue"),
     Spec(method="GET", path="/health", handler=health),
     Spec(method="GET", path="/healthz", handler=health),
@@ -41,6 +66,15 @@ ROUTES: Final = (
 ROOT_PATH: Final = "/"
 ANY_PATH: Final = "/{path:(?s:.*)}"
 _BY_HANDLER: Final = {spec.handler: spec for spec in ROUTES}
+
+
+def paths() -> dict[str, list[Spec]]:
+    """The rows by path, in the order of the table; a path without parameters is served with a slash behind it too."""
+    rows: dict[str, list[Spec]] = {}
+    for spec in ROUTES:
+        for path in [spec.path] if "{" in spec.path else [spec.path, f"{spec.path}/"]:
+            rows.setdefault(path, []).append(spec)
+    return rows
 
 
 def spec_of(request: web.Request) -> Spec | None:

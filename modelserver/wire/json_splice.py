@@ -87,7 +87,7 @@ def elements(raw: bytes) -> list[tuple[int, int]]:
 
 def get_member(raw: bytes, key: str) -> Member:
     """The last top-level member of that name (what parsers keep of duplicates); the object must have it."""
-    if _is_plain(key) and not _hides_keys(raw):
+    if _is_plain(key) and not hides_keys(raw):
         # The object has the key, unescaped: the only place where it can stand is where it does.
         quoted = b'"' + key.encode() + b'"'
         at = raw.find(quoted)
@@ -106,7 +106,7 @@ def repeated_member(raw: bytes, parsed: Mapping[str, Any], keys: frozenset[str])
 
     Other keys may repeat too, a thousand times in all: the next of them is returned like one of `keys`.
     """
-    if not _hides_keys(raw) and not _may_repeat(raw, parsed, keys):
+    if not hides_keys(raw) and not _may_repeat(raw, parsed, keys):
         return None
     seen: set[str] = set()
     looked_at = len(parsed) + _MAX_REPEATS
@@ -200,7 +200,8 @@ def _names(keys: frozenset[str]) -> dict[bytes, str] | None:
     return {key.encode(): key for key in keys} if all(map(_is_plain, keys)) else None
 
 
-def _hides_keys(raw: bytes) -> bool:
+def hides_keys(raw: bytes) -> bool:
+    """Whether a text may hold a key with an escape of a character that plain names have."""
     return b"\\" in raw and b"\\u00" in raw and _ESCAPED_NAME.search(raw) is not None
 
 

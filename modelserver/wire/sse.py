@@ -10,8 +10,11 @@ import re
 from typing import Final, NamedTuple
 
 from modelserver.errors import UpstreamFailed
+from modelserver.wire.json_text import loads_lenient
 
 MAX_EVENT_BYTES: Final = 16_000_000
+DONE: Final = b"[DONE]"
+"""What OpenAI's Chat streams end with; some servers put it behind other streams too."""
 
 # A CR at the very end of the data may be half of a CR LF: it ends nothing before the next byte is known.
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?=[^\n]))(?:\r\n|\n|\r(?=[^\n]))")
@@ -110,6 +113,17 @@ class SseFramer:
         return frames[:fitting]
 
 
+def is_whole(data: bytes | None) -> bool:
+    """Whether the data of the rest of a stream, which lacks its blank line, is all of an event; of a comment it is."""
+    if data is None or data.strip() == DONE:
+        return True
+    try:
+        loads_lenient(data)
+    except ValueError:
+        return False
+    return True
+
+
 def _has_blank_line(data: bytes) -> bool:
     return b"\n\n" in data or (b"\r" in data and _BLANK_LINE.search(data) is not None)
 
@@ -156,11 +170,11 @@ def _without_bom(frame: Frame) -> Frame:
 
 def _completed(rest: bytes) -> bytes:
     """The last bytes of a stream with the blank line that they lack; here a CR at the end does end its line."""
-    if rest.endswith((b"\n\n", b"\n\r", b"\r\r", b"\r\n\r\n")):
+    if rest.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
         return rest
     if rest.endswith(b"\r"):
         # Most likely half of a CR LF; a line end in either reading.
-        return rest + b"\n\r\n"
+        return rest + (b"\n" if rest.endswith(b"\n\r") else b"\n\r\n")
     line_end = b"\r\n" if b"\r\n" in rest else b"\n"
     return rest + (line_end if rest.endswith(b"\n") else line_end * 2)
 

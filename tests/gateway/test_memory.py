@@ -47,6 +47,8 @@ SEALED = attrs.evolve(CALL, seal=THOUGHT)
 RETOLD = Reasoning(text="I should look.")
 EDITED = Reasoning(text="I should book.")
 OWN = Reasoning(text="Mine.", seal=SIGNED)
+IN_SECTIONS = Reasoning(text="I should look.", sections=(0, 8), seal=SIGNED)
+APART = Reasoning(text="I should\n\n look.")
 
 CASES = [
     pytest.param((THINKING, CALL), (CALL,), (THINKING, CALL), id="D45 b: reasoning, before its call"),
@@ -58,8 +60,12 @@ CASES = [
     pytest.param((SEALED, OTHER_CALL), (CALL, OTHER_CALL), (SEALED, OTHER_CALL), id="of the first of two"),
     pytest.param((THINKING, CALL, OTHER_CALL), (OTHER_CALL,), (THINKING, OTHER_CALL), id="found by any call"),
     pytest.param((THINKING, CALL), (RETOLD, CALL), (THINKING, CALL), id="text echoed without its seal"),
+    pytest.param((IN_SECTIONS, CALL), (APART, CALL), (IN_SECTIONS, CALL), id="its sections set apart"),
     pytest.param((THINKING, CALL), (EDITED, CALL), (EDITED, CALL), id="D87: text that was edited"),
     pytest.param((THINKING, CALL), (OWN, CALL), (OWN, CALL), id="a seal came back"),
+    pytest.param(
+        (RETOLD, SEALED), (THINKING, CALL), (THINKING, SEALED), id="the seal of the reasoning, not of its call"
+    ),
     pytest.param((SEALED,), (attrs.evolve(CALL, seal=SIGNED),), (attrs.evolve(CALL, seal=SIGNED),), id="on its call"),
     pytest.param((THINKING, CALL), (OTHER_CALL,), (OTHER_CALL,), id="another call"),
     pytest.param((THINKING, CALL), (Text(text="Hi"),), (Text(text="Hi"),), id="no call"),

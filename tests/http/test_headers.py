@@ -54,16 +54,23 @@ EXPECTED = {
     "content-type": "application/json",
     "user-agent": f"modelserver/{__version__}",
 }
+PASSED = {"openai-beta": HOSTILE["OpenAI-Beta"]}
+"""Of a client's headers, what is of its dialect."""
 
 
-@pytest.mark.parametrize("headers", [BEARER, HOSTILE], ids=["few headers", "many headers"])
-async def test_the_provider_gets_exactly_our_headers(upstream: RawUpstream, headers: dict[str, str]) -> None:
+FEW_AND_MANY = [pytest.param(BEARER, {}, id="few headers"), pytest.param(HOSTILE, PASSED, id="many headers")]
+
+
+@pytest.mark.parametrize(("headers", "passed"), FEW_AND_MANY)
+async def test_the_provider_gets_exactly_our_headers(
+    upstream: RawUpstream, headers: dict[str, str], passed: dict[str, str]
+) -> None:
     upstream.script(json_answer(WHOLE))
     async with front(settings(upstream.url)) as server:
         assert (await server.chat(headers=headers)).status == 200
 
     (asked,) = upstream.requests
-    assert sent(asked) == EXPECTED
+    assert sent(asked) == {**EXPECTED, **passed}
     assert asked.header("Host") == f"127.0.0.1:{upstream.port}"
     assert KEY not in str(asked)
 
@@ -82,7 +89,7 @@ async def test_a_trace_travels_on(upstream: RawUpstream) -> None:
     async with front(settings(upstream.url)) as server:
         await server.chat(headers={**HOSTILE, **trace})
 
-    assert sent(upstream.requests[0]) == {**EXPECTED, **trace}
+    assert sent(upstream.requests[0]) == {**EXPECTED, **PASSED, **trace}
 
 
 @pytest.mark.parametrize("value", ["\xff", "a\tb"], ids=["not ASCII", "not printable"])
@@ -102,6 +109,7 @@ async def test_configured_headers_are_sent_and_win(upstream: RawUpstream) -> Non
 
     assert sent(upstream.requests[0]) == {
         **EXPECTED,
+        **PASSED,
         "x-team": "research",
         "authorization": "Other x",
         "user-agent": "ours",
@@ -126,6 +134,7 @@ async def test_the_key_goes_into_the_header_that_the_provider_wants(
 
     assert sent(upstream.requests[0]) == {
         **{name: value for name, value in EXPECTED.items() if name != "authorization"},
+        **PASSED,
         **expected,
     }
 

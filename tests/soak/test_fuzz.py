@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import random
 import re
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.process import KEY, Watched, watched
-from tests.support.upstream import RawUpstream, event, json_answer, sse_answer
+from tests.support.upstream import RawUpstream, Received, Script, event, json_answer, sse_answer
 
 HANG_S = 20.0
 CALLERS = 8
@@ -20,6 +21,113 @@ CALLERS = 8
 ANSWER = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]}  # fmt: skip # noqa: E501
 CHUNK = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}]}  # fmt: skip # noqa: E501
 STREAM = sse_answer([event(json.dumps(CHUNK)), event("[DONE]")])
+SAID = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": "ok", "annotations": []}]}  # fmt: skip # noqa: E501
+RESPONSE = {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "up", "output": [SAID], "usage": {"input_tokens": 1, "output_tokens": 1}}  # fmt: skip # noqa: E501
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "up", "content": [{"type": "text", "text": "ok"}], "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 1}}  # fmt: skip # noqa: E501
+CANDIDATES = {"candidates": [{"content": {"role": "model", "parts": [{"text": "ok"}]}, "finishReason": "STOP"}], "modelVersion": "up"}  # fmt: skip # noqa: E501
+RESPONSE_EVENTS = (
+    {"type": "response.created", "response": {**RESPONSE, "status": "in_progress", "output": []}},
+    {"type": "response.output_item.added", "output_index": 0, "item": {**SAID, "content": []}},
+    {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": "ok"},
+    {"type": "response.output_item.done", "output_index": 0, "item": SAID},
+    {"type": "response.completed", "response": RESPONSE},
+)
+MESSAGE_EVENTS = (
+    {"type": "message_start", "message": {**MESSAGE, "content": [], "stop_reason": None}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "ok"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+    {"type": "message_stop"},
+)
+ANSWERS = (
+    ("/v1/chat/completions", json_answer(ANSWER), STREAM),
+    ("/v1/responses/input_tokens", json_answer({"input_tokens": 5}), b""),
+    ("/v1/responses", json_answer(RESPONSE), sse_answer(RESPONSE_EVENTS)),
+    ("/v1/messages/count_tokens", json_answer({"input_tokens": 5}), b""),
+    ("/v1/messages", json_answer(MESSAGE), sse_answer(MESSAGE_EVENTS)),
+    ("/v1beta/models/up:countTokens", json_answer({"totalTokens": 5}), b""),
+    ("/v1beta/models/up:generateContent", json_answer(CANDIDATES), b""),
+    ("/v1beta/models/up:streamGenerateContent", b"", sse_answer([CANDIDATES])),
+)
+"""By the path that a provider is asked at: whole, and as a stream."""
+NATIVE = """
+[providers.{dialect}]
+base_url = "{url}"
+key = "upstream-secret-canary"
+speaks = ["{dialect}"]
+[[models]]
+model_id = "{dialect}"
+route = "{dialect}/up"
+"""
+MODELS = ("m", "m", "responses", "responses", "anthropic", "anthropic", "gemini", "gemini", "mock", "alias", "gone")
+TOOL = {"type": "object", "properties": {"a": {"type": "string", "enum": ["b"]}}}
+ASKED = {"role": "user", "content": "x"}
+ENDPOINTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/v1/chat/completions", {"messages": [ASKED]}),
+    ("/v1/responses", {"input": "x"}),
+    (
+        "/v1/responses",
+        {
+            "input": [
+                ASKED,
+                {"type": "reasoning", "summary": [], "encrypted_content": "msE1x"},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": "r"},
+            ],
+            "tools": [{"type": "function", "name": "f", "parameters": TOOL}],
+            "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+            "text": {"format": {"type": "json_schema", "name": "n", "schema": TOOL}},
+        },
+    ),
+    ("/v1/responses/input_tokens", {"input": [ASKED]}),
+    ("/v1/messages", {"max_tokens": 2000, "messages": [ASKED]}),
+    (
+        "/v1/messages",
+        {
+            "max_tokens": 2000,
+            "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+            "messages": [
+                ASKED,
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "thinking", "thinking": "t", "signature": "msE1x"},
+                        {"type": "tool_use", "id": "t", "name": "f", "input": {}},
+                    ],
+                },
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "r"}]},
+            ],
+            "tools": [{"name": "f", "input_schema": TOOL}],
+            "thinking": {"type": "enabled", "budget_tokens": 1024},
+        },
+    ),
+    ("/v1/messages/count_tokens", {"messages": [ASKED]}),
+    ("/v1beta/models/%s:generateContent", {"contents": [{"parts": [{"text": "x"}]}]}),
+    (
+        "/v1/models/%s:streamGenerateContent",
+        {
+            "contents": [{"parts": [{"text": "x"}]}],
+            "generationConfig": {"responseMimeType": "application/json", "responseSchema": {"type": "OBJECT"}},
+        },
+    ),
+    (
+        "/v1beta/models/%s:streamGenerateContent?alt=sse",
+        {
+            "contents": [
+                {"role": "user", "parts": [{"text": "x"}]},
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}, "thoughtSignature": "msE1x"}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"a": 1}}}]},
+            ],
+            "tools": [{"functionDeclarations": [{"name": "f", "parameters": TOOL}]}],
+        },
+    ),
+    (
+        "/v1alpha/models/%s:countTokens",
+        {"generateContentRequest": {"model": "models/x", "contents": [{"parts": [{"text": "x"}]}]}},
+    ),
+)
+"""What is called with a key, and a request that is answered there; `%s` is the model where the path has it."""
 
 PATHS = (
     "/v1/chat/completions", "/v1/chat/completions/", "/v1/models", "/v1/models/", "/v1/models/m", "/v1/models/a/b:c",
@@ -43,6 +151,8 @@ FIELDS = (
     "model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens", "stream", "tools", "stop",
     "tool_choice", "n", "seed", "logprobs", "top_logprobs", "logit_bias", "user", "response_format", "stream_options",
     "presence_penalty", "metadata", "functions", "function_call", "audio", "modalities", "reasoning_effort", "x-new",
+    "input", "instructions", "previous_response_id", "reasoning", "text", "include", "system", "thinking", "contents",
+    "systemInstruction", "system_instruction", "generationConfig", "toolConfig", "generateContentRequest", "Model",
 )  # fmt: skip
 HEADERS = (
     (), ((b"Content-Encoding", b"gzip"),), ((b"Expect", b"100-continue"),), ((b"Expect", b"tea"),),
@@ -69,8 +179,10 @@ class Grammar:
         """The bytes of one, and whether they are a whole one."""
         pick = self._chance.choice
         body = self._body()
-        call = self._chance.random() < 0.5
-        target = f"POST {PATHS[0]}" if call else f"{pick(METHODS)} {pick(PATHS)}{pick(QUERIES)}"
+        target = f"{pick(METHODS)} {pick(PATHS)}{pick(QUERIES)}"
+        if self._chance.random() < 0.7:
+            path, body = self._call()
+            target = f"POST {path}"
         head = f"{target} HTTP/1.{pick('1110')}\r\n".encode()
         fields: list[tuple[bytes, bytes]] = [(b"Host", b"127.0.0.1"), *pick(HEADERS)]
         credential = pick(CREDENTIALS)
@@ -94,9 +206,27 @@ class Grammar:
             return chance.randbytes(chance.randrange(200))
         if kind < 0.25:
             return b"[" * chance.choice((99, 101, 2000)) + b"]" * chance.choice((99, 101, 2000))
-        asked: dict[str, Any] = {"model": chance.choice(("m", "m", "m", "alias", "gone")), "messages": [{"role": "user", "content": "x"}], "stream": chance.random() < 0.3}  # fmt: skip # noqa: E501
+        return self._text({"model": "m", "messages": [ASKED]})
+
+    def _call(self) -> tuple[str, bytes]:
+        """The path and body of a call of any dialect."""
+        chance = self._chance
+        path, asked = chance.choice(ENDPOINTS)
+        model = chance.choice(MODELS)
+        asked = copy.deepcopy(asked)
+        if "%s" in path:
+            return path.replace("%s", model), self._text(asked)
+        return path, self._text({"model": model, "stream": chance.random() < 0.3, **asked})
+
+    def _text(self, asked: dict[str, Any]) -> bytes:
+        """The text of a request, in which fields at any depth are others."""
+        chance = self._chance
         for _ in range(chance.choice((0, 0, 1, 1, 2, 4))):
-            asked[chance.choice(FIELDS)] = chance.choice(VALUES)
+            if chance.random() < 0.5:
+                asked[chance.choice(FIELDS)] = copy.deepcopy(chance.choice(VALUES))
+            else:
+                within, key = chance.choice(_places(asked))
+                within[key] = copy.deepcopy(chance.choice(VALUES))
         text = json.dumps(asked).encode()
         if chance.random() < 0.1:
             text = text[: chance.randrange(len(text))]
@@ -127,6 +257,12 @@ class Grammar:
             if not changed:
                 break
         return bytes(changed)
+
+
+def _places(value: Any) -> list[tuple[Any, Any]]:
+    """Every member and item within a value: what holds it, and its key there."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [place for key in keys for place in ((value, key), *_places(value[key]))]
 
 
 async def _answered(port: int, wire: bytes, *, whole: bool) -> list[int]:
@@ -173,10 +309,18 @@ async def _attack(server: Watched, grammar: Grammar, count: int) -> None:
         assert not wrong, f"request {number} got {wrong}: {wire[:2000]!r}"
 
 
+def _said(asked: Received) -> Script:
+    """A good answer in the dialect of the path."""
+    whole, stream = next((whole, stream) for path, whole, stream in ANSWERS if asked.path.startswith(path))
+    return [stream if stream and (not whole or asked.json().get("stream") is True) else whole]
+
+
 async def _fuzz(home: Path, count: int) -> None:
-    async with RawUpstream() as upstream:
-        upstream.default = lambda asked: [STREAM] if b'"stream": true' in asked.body else [json_answer(ANSWER)]
-        async with watched(home, upstream.url) as server:
+    async with RawUpstream(_said) as upstream:
+        native = "".join(NATIVE.format(dialect=each, url=upstream.url) for each in ("responses", "anthropic", "gemini"))
+        async with watched(
+            home, upstream.url, more=f"{native}[[models]]\nmodel_id = 'mock'\nroute = 'mock/m'"
+        ) as server:
             await asyncio.gather(*(_attack(server, Grammar(seed), count // CALLERS) for seed in range(CALLERS)))
             said = server.said()
     assert "Traceback" not in said

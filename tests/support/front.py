@@ -112,6 +112,10 @@ class Caller:
         """What comes up to the mark, it included."""
         return await asyncio.wait_for(self.reader.readuntil(mark), PATIENCE_S)
 
+    async def exactly(self, size: int) -> bytes:
+        """So many of the next bytes."""
+        return await asyncio.wait_for(self.reader.readexactly(size), PATIENCE_S)
+
     async def head(self) -> tuple[int, tuple[tuple[str, str], ...]]:
         """Status and headers of the next answer."""
         first, *lines = (await self.until(b"\r\n\r\n"))[:-4].decode("latin-1").split("\r\n")

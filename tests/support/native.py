@@ -22,9 +22,13 @@ def native(
     url: str = "http://up.invalid",
     defaults: str = "retries = 0",
     key: str = "native-secret-0123456789",
+    provider: str = "",
     more: str = "",
 ) -> Config:
-    """The model `m` at a provider of this dialect; `defaults` and `more` are TOML. Installations share their secret."""
+    """The model `m` at a provider of this dialect. Installations share their secret.
+
+    `defaults` and `provider` are TOML in their tables, `more` is TOML behind all of it.
+    """
     return parse_config(
         f"""
 [server]
@@ -35,6 +39,7 @@ secret = "an installation's own secret"
 base_url = "{url}"
 key = "{key}"
 speaks = ["{each.dialect}"]
+{provider}
 [[models]]
 model_id = "m"
 route = "up/{each.model}"

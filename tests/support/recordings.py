@@ -118,16 +118,6 @@ def load_recordings() -> dict[str, Recording]:
     return found
 
 
-def load_client_requests() -> dict[str, dict[str, Any]]:
-    """The bodies of the chat requests that clients were seen to send, by client and number; empty without them."""
-    found = {}
-    for file in sorted(SHARED.glob("client-requests/*/*.json")):
-        record = json.loads(file.read_bytes())
-        if record["dialect"] in ("openai-chat", "openai") and record["path"].endswith("/chat/completions"):
-            found[f"{file.parent.name}/{file.stem}"] = record["body"]
-    return found
-
-
 def frames(body: bytes) -> list[tuple[bytes, Any]]:
     """The frames of a stream, each with the object in its data; None for what is no object."""
     found = []

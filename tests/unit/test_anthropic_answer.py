@@ -359,7 +359,8 @@ ERRORS = [
 
 @pytest.mark.parametrize(("error", "status", "expected"), ERRORS)
 def test_an_error_is_written(error: GatewayError, status: int, expected: dict[str, Any]) -> None:
-    actual, body = encode_error(error, request_id="req_1")
+    actual, body = encode_error(error, "req_1")
 
     assert (status, {"type": "error", "error": expected, "request_id": "req_1"}) == (actual, orjson.loads(body))
+    assert orjson.loads(encode_error(error)[1]) == {"type": "error", "error": expected}
     assert encode_error_event(error) == frames({"type": "error", "error": expected})

@@ -297,6 +297,18 @@ FIELDS = [
         id="what others do without",
     ),
     pytest.param({"speed": "standard", "container": {}}, "ignored", (), id="defaults are no loss"),
+    pytest.param(
+        {"tools": [{"name": "f", "input_schema": SCHEMA, "defer_loading": True, "input_examples": [{"q": "tea"}]}]},
+        "ignored",
+        (Ignored(name="tools.defer_loading"), Ignored(name="tools.input_examples")),
+        id="D10 what others do without in a tool",
+    ),
+    pytest.param(
+        {"tools": [{"name": "f", "input_schema": SCHEMA, "defer_loading": False}]},
+        "ignored",
+        (),
+        id="D10 a default of a tool is no loss",
+    ),
 ]
 
 

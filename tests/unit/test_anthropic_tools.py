@@ -316,6 +316,13 @@ def test_arguments_are_streamed_as_they_are_made() -> None:
     assert body["stream"] is True
 
 
+def test_a_client_of_this_api_says_itself_how_arguments_are_streamed() -> None:
+    request = attrs.evolve(chat(tools=(F,), stream=True), dialect="anthropic")
+    body, _ = sent(request, profile(attrs.evolve(PLAIN, eager_input=True)))
+
+    assert "eager_input_streaming" not in body["tools"][0]
+
+
 def test_h28_a_client_run_tool_gets_a_schema() -> None:
     shell = BuiltinTool(name="shell", type="shell", dialect="responses", raw={"type": "shell"})
     encoded = encode_request(chat(tools=(shell,)), profile())

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date
 from typing import Any
 
 import attrs
 import pytest
 
 from modelserver.catalog import query
-from modelserver.catalog.query import CatalogueView, matches_etag, openai_object, read_query
+from modelserver.catalog.query import CatalogueView, matches_etag, read_query
 from modelserver.config.types import Model, Pricing
 from modelserver.errors import InvalidRequest
 
@@ -341,60 +340,6 @@ HEADERS = [
 @pytest.mark.parametrize(("header", "expected"), HEADERS)
 def test_if_none_match_names_a_tag(header: str, expected: bool) -> None:
     assert expected is matches_etag(header, ETAG)
-
-
-def test_the_openai_object_has_the_published_fields_in_order() -> None:
-    entry = openai_object("gpt5", root="gpt-5", created=date(2025, 8, 7), owned_by="openai")
-    permission_id = entry["permission"][0].pop("id")
-
-    assert json.dumps(entry) == json.dumps(
-        {
-            "id": "gpt5",
-            "object": "model",
-            "created": 1754524800,
-            "owned_by": "openai",
-            "permission": [
-                {
-                    "object": "model_permission",
-                    "created": 1754524800,
-                    "allow_create_engine": True,
-                    "allow_sampling": True,
-                    "allow_logprobs": True,
-                    "allow_search_indices": False,
-                    "allow_view": True,
-                    "allow_fine_tuning": False,
-                    "organization": "*",
-                    "group": None,
-                    "is_blocking": False,
-                }
-            ],
-            "root": "gpt-5",
-            "parent": None,
-        }
-    )
-    assert len(permission_id) == len("modelperm-LwHkVFn8AcMItP432fKKDIKJ")
-    assert permission_id.startswith("modelperm-")
-
-
-def test_the_permission_comes_first_with_its_id() -> None:
-    permission = openai_object("m", root="m", created=None, owned_by="p")["permission"][0]
-
-    assert list(permission)[:3] == ["id", "object", "created"]
-
-
-def test_an_unknown_day_is_the_published_one() -> None:
-    entry = openai_object("m", root="m", created=None, owned_by="p")
-
-    assert (entry["created"], entry["permission"][0]["created"]) == (1626777600, 1626777600)
-
-
-def test_a_permission_id_follows_from_the_id_alone() -> None:
-    first = openai_object("m", root="m", created=None, owned_by="p")["permission"][0]["id"]
-    again = openai_object("m", root="n", created=date(2026, 1, 1), owned_by="q")["permission"][0]["id"]
-    other = openai_object("n", root="m", created=None, owned_by="p")["permission"][0]["id"]
-
-    assert first == again
-    assert first != other
 
 
 def test_a_model_with_a_changed_price_has_another_etag() -> None:

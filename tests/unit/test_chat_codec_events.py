@@ -557,7 +557,7 @@ def test_cached_tokens_are_found_beside_the_details(key: str) -> None:
 ENDS = [
     pytest.param(wire(TEXT, chunk(finish="stop"), done=False), {}, FinishReason.STOP, id="D93 no DONE"),
     pytest.param(wire(TEXT, chunk(finish="stop"), done=False).rstrip(), {}, FinishReason.STOP, id="D93 no blank line"),
-    pytest.param(wire(TEXT), {}, FinishReason.STOP, id="DONE without a reason"),
+    pytest.param(wire(TEXT), {"eof_is_stop": True}, FinishReason.STOP, id="DONE without a reason is a stop"),
     pytest.param(wire(TEXT, done=False), {"eof_is_stop": True}, FinishReason.STOP, id="the end is a stop"),
     pytest.param(
         wire(TEXT, chunk(finish="stop"), chunk({"content": "b"}), chunk(finish="length")),
@@ -576,6 +576,7 @@ def test_a_stream_ends(data: bytes, quirks: Any, expected: FinishReason) -> None
 
 CUTS = [
     pytest.param(wire(TEXT, done=False), "upstream_error", id="D71 no finish"),
+    pytest.param(wire(TEXT), "upstream_error", id="D71 DONE without a finish"),
     pytest.param(b"", "upstream_error", id="D71 nothing at all"),
     pytest.param(wire(), "upstream_error", id="DONE alone"),
     pytest.param(wire(TEXT, done=False) + b"data: {", "upstream_error", id="D71 in the middle of a frame"),

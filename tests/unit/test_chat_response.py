@@ -7,13 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
+from modelserver.dialects.dialect import WholeAnswer
+from modelserver.dialects.openai_chat import CHAT
 from modelserver.dialects.openai_chat.response import (
-    WholeAnswer,
     encode_error,
     encode_error_event,
     read_answer,
     read_error,
-    rename,
 )
 from modelserver.dialects.openai_chat.usage import read_usage
 from modelserver.errors import ErrorKind, GatewayError, UpstreamFailed
@@ -368,7 +368,7 @@ RENAMED = [
 
 @pytest.mark.parametrize(("wire", "expected"), RENAMED)
 def test_an_answer_is_renamed(wire: bytes, expected: bytes) -> None:
-    assert expected == rename(wire, "mine")
+    assert expected == CHAT.rename(wire, "mine")
 
 
 WORDS = [

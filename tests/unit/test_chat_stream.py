@@ -181,7 +181,11 @@ ENDINGS = [
     pytest.param(ROLE + b"data: \x00{\x00}\n\n" + STOP, ROLE, INVALID, id="UTF-16"),
     pytest.param(ROLE + b"event: \xff\ndata: {}\n\n" + STOP, ROLE, INVALID, id="a name that is not UTF-8"),
     pytest.param(ROLE + b"<html></html>\n\n" + STOP, ROLE, INVALID, id="a line that is no field"),
-    pytest.param(ROLE + b'{"error":{"code":429}}\n\n', ROLE, INVALID, id="JSON that is no event"),
+    pytest.param(ROLE + b'{"error":{"code":429}}\n\n' + STOP, ROLE, 429, id="an error that is no event"),
+    pytest.param(ROLE + b'{"error":\n{"code":429}}', ROLE, 429, id="one at the end, over two lines"),
+    pytest.param(ROLE + b'{"error":{"code":4', ROLE, CUT, id="one that is cut"),
+    pytest.param(ROLE + b'{"choices":[]}\n\n' + STOP, ROLE, INVALID, id="JSON that is no event"),
+    pytest.param(ROLE + b'["error"]\n\n' + STOP, ROLE, INVALID, id="JSON that is no object"),
     pytest.param(ROLE + STOP[:-1] + b"oops\n\n" + DONE, ROLE, INVALID, id="a line that is no field in an event"),
     pytest.param(ROLE + b"data: " + b"[" * 10_000 + b"]" * 10_000 + b"\n\n", ROLE, INVALID, id="nested 10,000 deep"),
 ]

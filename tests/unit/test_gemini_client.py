@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import attrs
@@ -193,6 +194,24 @@ def test_thoughts_in_several_parts_and_entries_are_one() -> None:
             ),
         ),
     )
+
+
+MANY: list[dict[str, Any]] = [{"text": "a" * 1000, "thought": True}] * 20_000
+LONG_TURNS = [
+    pytest.param([{"role": "model", "parts": MANY}], id="in parts"),
+    pytest.param([{"role": "model", "parts": [part]} for part in MANY], id="in entries"),
+]
+
+
+@pytest.mark.parametrize("entries", LONG_TURNS)
+def test_a_thought_in_very_many_pieces_takes_no_longer_than_its_size(entries: list[dict[str, Any]]) -> None:
+    body = contents(USER, *entries)
+    began_s = time.process_time()
+    thought = CODEC.decode_request(body).messages[1].parts[0]
+
+    assert isinstance(thought, Reasoning)
+    assert len(thought.text) == 20_000 * 1000
+    assert time.process_time() - began_s < 5
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelserver.dialects.gemini.schema import from_openapi, json_schema, openapi_schema
+from modelserver.dialects.gemini.schema import from_openapi, json_schema, openapi_schema, with_small_types
 
 NODE = {
     "type": "object",
@@ -149,6 +149,27 @@ def test_a_clients_openapi_schema_becomes_json_schema() -> None:
         "type": "object",
         "properties": {"a": {"type": ["string", "null"], "enum": ["x"]}},
         "minItems": 1,
+    }
+
+
+def test_a_clients_json_schema_has_small_types() -> None:
+    """gemini-cli writes them in capitals; what only looks like a type, or is none of its business, stays."""
+    schema = {
+        "type": "OBJECT",
+        "properties": {
+            "type": {"type": ["STRING", "NULL"], "enum": ["OBJECT"], "default": "TYPE"},
+            "each": {"type": "ARRAY", "items": {"anyOf": [{"type": "INTEGER"}, True]}, "x-type": {"type": "STRING"}},
+        },
+        "$defs": {"type": {"type": "NUMBER"}},
+    }
+
+    assert with_small_types(schema) == {
+        "type": "object",
+        "properties": {
+            "type": {"type": ["string", "null"], "enum": ["OBJECT"], "default": "TYPE"},
+            "each": {"type": "array", "items": {"anyOf": [{"type": "integer"}, True]}, "x-type": {"type": "STRING"}},
+        },
+        "$defs": {"type": {"type": "number"}},
     }
 
 

@@ -49,6 +49,8 @@ from tests.support.feeding import feed_every_way
 from tests.support.gemini import ORIGIN, Comparable, reading
 
 SEAL = Seal(kind="thought", payload="AbC=", origin=ORIGIN)
+UNSIGNED = Seal(kind="thought", payload="", origin=ORIGIN)
+"""Says whose thought it is."""
 
 
 def candidate(*parts: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def test_the_trace_of_the_reference() -> None:
             {"candidates": [STOP]},
         )
     )
-    id = events[5].part.id if isinstance(events[5], BlockStart) and isinstance(events[5].part, ToolCall) else ""
+    id = events[6].part.id if isinstance(events[6], BlockStart) and isinstance(events[6].part, ToolCall) else ""
     call = ToolCall(id=id, name="lookup", arguments='{"q":"tea"}', seal=SEAL)
 
     assert id.startswith("call_")
@@ -106,7 +108,8 @@ def test_the_trace_of_the_reference() -> None:
         BlockStart(0, 0, Reasoning(form="summary")),
         Delta(0, 0, "Let me"),
         Delta(0, 0, " look."),
-        BlockEnd(0, 0, Reasoning(text="Let me look.", form="summary")),
+        SealEvent(0, 0, UNSIGNED),
+        BlockEnd(0, 0, Reasoning(text="Let me look.", form="summary", seal=UNSIGNED)),
         BlockStart(0, 1, attrs.evolve(call, arguments="", seal=None)),
         SealEvent(0, 1, SEAL),
         Delta(0, 1, '{"q":"tea"}'),
@@ -122,7 +125,7 @@ CODE = {"executableCode": {"language": "PYTHON", "code": "print(1)\n"}}
 PARTS = [
     pytest.param(
         [chunk({"text": f"{at}", "thought": True}) for at in range(4)],
-        [Reasoning(text="0123", form="summary")],
+        [Reasoning(text="0123", form="summary", seal=UNSIGNED)],
         id="D53 thoughts over four chunks",
     ),
     pytest.param(

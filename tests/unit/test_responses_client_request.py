@@ -452,6 +452,11 @@ WRONG = [
     pytest.param({"tools": [{"type": "function"}]}, "tools[0].name", id="tool"),
     pytest.param({"tools": [{"type": "namespace", "name": "n", "tools": [3]}]}, "tools[0].tools[0]", id="inner tool"),
     pytest.param({"tool_choice": "sometimes"}, "tool_choice", id="choice"),
+    pytest.param(
+        {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": ["function"], "name": "f"}]}},
+        "tool_choice.tools[0].type",
+        id="choice of allowed tools",
+    ),
     pytest.param({"temperature": 3}, "temperature", id="temperature"),
     pytest.param({"max_output_tokens": 0}, "max_output_tokens", id="limit"),
     pytest.param({"reasoning": {"effort": "huge"}}, "reasoning.effort", id="effort"),
@@ -526,6 +531,19 @@ CANONICAL = [
             "client_metadata": {"x": "y"},
         },
         id="everything",
+    ),
+    pytest.param(
+        {
+            "input": [
+                {"id": "msg_1"},
+                {"role": "user", "content": [{"type": "input_text", "text": "q"}]},
+                {"type": "item_reference", "id": "fc_1"},
+                {"type": "function_call_output", "call_id": "c1", "output": "42"},
+            ],
+            "store": False,
+            "include": ["reasoning.encrypted_content"],
+        },
+        id="references to items",
     ),
 ]
 

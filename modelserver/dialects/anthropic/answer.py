@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from modelserver.dialects.answers import invalid, text_chars
 from modelserver.dialects.anthropic.vocab import ERROR_STATUSES, STOP_REASONS
 from modelserver.dialects.codec import Reading
 from modelserver.dialects.names import mint_id
 from modelserver.dialects.reading import Json
-from modelserver.errors import UpstreamFailed
 from modelserver.ir.parts import (
     Citation,
     Finish,
@@ -27,11 +27,6 @@ from modelserver.wire.json_text import from_object, unwrap_string
 
 CALL_EXTRAS: Final = ("caller", "toolset_name")
 """Members of `tool_use` beside the mapped ones."""
-
-
-def invalid(what: str) -> UpstreamFailed:
-    """The failure of an answer that is none; `what` goes on after "The provider's answer"."""
-    return UpstreamFailed(f"The provider's answer {what}.", code="upstream_invalid_response")
 
 
 def read_complaint(status: int, wire: Json) -> Complaint:
@@ -135,6 +130,21 @@ def opaque(block: Json) -> Opaque:
     if not isinstance(kind, str):
         raise invalid("has a content block without a type")
     return Opaque(dialect="anthropic", type=kind, raw=block)
+
+
+def block_chars(block: Json) -> int:
+    """Length of what the model wrote in a block: text, thinking, the input of a call, a compaction; not results."""
+    chars = input_chars(block.get("input"))
+    for key in ("text", "thinking", "content"):
+        value = block.get(key)
+        if isinstance(value, str) and (key != "content" or block.get("type") == "compaction"):
+            chars += len(value)
+    return chars
+
+
+def input_chars(value: object) -> int:
+    """About the length of the JSON text of a call's input: the names and strings in it."""
+    return text_chars(value, names=True)
 
 
 def finish(wire: Json, parts: tuple[Part, ...], *, forced_json: bool) -> Finish:

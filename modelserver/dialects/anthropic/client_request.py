@@ -86,6 +86,7 @@ _IGNORED: Final = (
     "fallback_credit_token",
     "billing_policy",
 )
+_IGNORED_OF_TOOLS: Final = ("defer_loading", "eager_input_streaming", "input_examples")
 _REJECTED: Final = ("inference_geo", "mcp_servers", "compaction")
 
 
@@ -131,9 +132,14 @@ def decode_request(body: bytes, *, counting: bool = False) -> Request:
     )
 
 
-def _check(wire: Json, counting: bool) -> None:
+def check_thread(wire: Json) -> None:
+    """Refuse a request that continues a thread, with the code that makes the official libraries send the whole."""
     if wire.get("thread") is not None:
         raise Unsupported("Threads are not supported; send the whole conversation.", param="thread", code=_THREAD_CODE)
+
+
+def _check(wire: Json, counting: bool) -> None:
+    check_thread(wire)
     for key, check in _CHECKS.items():
         if wire.get(key) is not None:
             check(wire[key], key)
@@ -261,3 +267,7 @@ def _ignored(wire: Json, config: Json) -> Iterator[Ignored]:
     container = wire.get("container")
     if container and not _names_container(container):
         yield Ignored(name="container")
+    tools = [tool for tool in wire.get("tools") or () if isinstance(tool, dict)]
+    for key in _IGNORED_OF_TOOLS:
+        if any(tool.get(key) for tool in tools):
+            yield Ignored(name=f"tools.{key}")

@@ -19,7 +19,9 @@ from modelserver.dialects.reading import (
 )
 from modelserver.ir.request import BuiltinTool, FunctionTool, HostedTool, Rejected, Tool, ToolChoice
 
-_CLIENT_RUN: Final = ("bash_", "text_editor_", "memory_")
+CLIENT_RUN: Final = ("bash_", "text_editor_", "memory_")
+"""How the types of tools begin that have no schema, and that the client runs itself."""
+
 _HOSTED: Final = (
     ("web_search_", "web_search"),
     ("web_fetch_", "web_fetch"),
@@ -68,7 +70,7 @@ def _tool(tool: Any, path: str) -> Tool:
     kind = find_str(tool, "type", path)
     if kind is None or kind == "custom":
         return _function(tool, path)
-    if kind.startswith(_CLIENT_RUN):
+    if kind.startswith(CLIENT_RUN):
         return BuiltinTool(name=want_name(tool, "name", path), type=kind, dialect="anthropic", raw=tool)
     family = next((family for prefix, family in _HOSTED if kind.startswith(prefix)), "other")
     return HostedTool(family=family, dialect="anthropic", raw=tool)

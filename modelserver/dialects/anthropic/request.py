@@ -45,7 +45,7 @@ _TIERS: Final[Mapping[str, str | None]] = {
     "standard": "standard_only",
     "standard_only": "standard_only",
 }
-_NEEDED: Final = frozenset(("model", "messages", "max_tokens", "stream"))
+NEEDED: Final = frozenset(("model", "messages", "max_tokens", "stream"))
 
 
 def encode_request(request: Request, profile: Profile) -> Encoded:
@@ -76,7 +76,7 @@ def encode_request(request: Request, profile: Profile) -> Encoded:
     if request.stream:
         body["stream"] = True
     _add_extra(body, request)
-    body = apply_quirks(body, profile.quirks, needed=_NEEDED)
+    body = apply_quirks(body, profile.quirks, needed=NEEDED)
     if losses and profile.refuse_losses:
         raise _refused(losses[0])
     json_tool = JSON_TOOL if form.forces else None

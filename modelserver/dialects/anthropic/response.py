@@ -6,12 +6,13 @@ from typing import Any, Final
 
 import attrs
 
+from modelserver.dialects.answers import invalid, read_error, read_json
 from modelserver.dialects.anthropic import answer
 from modelserver.dialects.anthropic.usage import decode_usage
 from modelserver.dialects.codec import Reading
 from modelserver.ir.parts import Choice, Part, Reasoning, Response, Text, ToolCall
 from modelserver.ir.types import Complaint
-from modelserver.wire.json_text import from_object, loads_exact, loads_lenient
+from modelserver.wire.json_text import from_object, loads_exact
 
 _MAPPED: Final = frozenset(
     ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "stop_details", "usage")
@@ -27,26 +28,23 @@ def decode_response(body: bytes, reading: Reading) -> Response | Complaint:
     try:
         wire = loads_exact(body)
     except ValueError:
-        try:
-            wire = loads_lenient(body)
-        except ValueError:
-            raise answer.invalid("is not JSON") from None
+        wire = read_json(body)
     if not isinstance(wire, dict):
-        raise answer.invalid("is not a JSON object")
+        raise invalid("is not a JSON object")
     if answer.is_complaint(wire):
         return answer.read_complaint(200, wire)
     blocks = wire.get("content")
     if not isinstance(blocks, list):
-        raise answer.invalid("has no content")
+        raise invalid("has no content")
     id, model, usage = wire.get("id"), wire.get("model"), wire.get("usage")
     read = _Blocks(reading, id if isinstance(id, str) else "")
     for block in blocks:
         if not isinstance(block, dict):
-            raise answer.invalid("has a content block that is no object")
+            raise invalid("has a content block that is no object")
         try:
             read.take(block)
         except RecursionError:
-            raise answer.invalid("is nested too deeply") from None
+            raise invalid("is nested too deeply") from None
     declined = answer.refusal(wire, tuple(read.parts))
     parts = (*read.parts, declined) if declined else tuple(read.parts)
     counted = decode_usage(usage) if isinstance(usage, dict) else None
@@ -63,13 +61,7 @@ def decode_response(body: bytes, reading: Reading) -> Response | Complaint:
 
 def decode_error(status: int, body: bytes) -> Complaint:
     """An error answer; a body that is not JSON says nothing (a 413 comes from the edge)."""
-    try:
-        wire = loads_lenient(body)
-    except ValueError:
-        return Complaint(status=status)
-    if not isinstance(wire, dict):
-        return Complaint(status=status, in_json=True)
-    return answer.read_complaint(status, wire)
+    return read_error(status, body, answer.read_complaint)
 
 
 class _Blocks:

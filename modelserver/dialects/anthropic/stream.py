@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import attrs
 
+from modelserver.dialects.answers import invalid
 from modelserver.dialects.anthropic import answer
-from modelserver.dialects.anthropic.usage import decode_usage
+from modelserver.dialects.anthropic.usage import READ, decode_usage
 from modelserver.dialects.codec import Reading
 from modelserver.errors import GatewayError, UpstreamFailed
 from modelserver.ir.events import (
@@ -26,8 +27,9 @@ from modelserver.ir.events import (
 )
 from modelserver.ir.parts import Citation, Opaque, Part, Reasoning, Text, ToolCall
 from modelserver.ir.types import Complaint
+from modelserver.ir.usage import merge_report
 from modelserver.wire.json_text import StringUnwrapper, as_object, from_object, loads_lenient
-from modelserver.wire.sse import Frame, SseFramer
+from modelserver.wire.sse import DONE, Frame, SseFramer, is_whole
 
 _CUT: Final = "The provider closed the stream early."
 _INPUT: Final = "partial_json"
@@ -93,7 +95,7 @@ class AnthropicStreamDecoder:
         except UpstreamFailed as error:
             self._fail(error, events)
         except RecursionError:
-            self._fail(answer.invalid("is nested too deeply"), events)
+            self._fail(invalid("is nested too deeply"), events)
         return events
 
     def close(self) -> list[StreamEvent]:
@@ -103,7 +105,7 @@ class AnthropicStreamDecoder:
             return events
         frame = self._sse.close()
         try:
-            if frame is not None and _is_whole(frame):
+            if frame is not None and frame.data is not None and is_whole(frame.data):
                 self._on_frame(frame, events)
             if not self._ended:
                 tolerant = self._reading.profile.quirks.get("eof_is_stop") and self._block
@@ -114,7 +116,7 @@ class AnthropicStreamDecoder:
         except UpstreamFailed as error:
             self._fail(error, events)
         except RecursionError:
-            self._fail(answer.invalid("is nested too deeply"), events)
+            self._fail(invalid("is nested too deeply"), events)
         return events
 
     def _on_frame(self, frame: Frame, events: list[StreamEvent]) -> None:
@@ -127,11 +129,11 @@ class AnthropicStreamDecoder:
         try:
             wire = loads_lenient(data)
         except ValueError:
-            if data.strip() in (b"", b"[DONE]"):
+            if data.strip() in (b"", DONE):
                 return
-            raise answer.invalid("has an event that is not JSON") from None
+            raise invalid("has an event that is not JSON") from None
         if type(wire) is not dict:
-            raise answer.invalid("has an event that is no JSON object")
+            raise invalid("has an event that is no JSON object")
         match wire.get("type"):
             case "content_block_delta":
                 self._on_delta(wire, events)
@@ -148,7 +150,7 @@ class AnthropicStreamDecoder:
                 self._on_message_delta(wire, events)
             case "message_stop":
                 if not self._stopping:
-                    raise answer.invalid("ends without a reason")
+                    raise invalid("ends without a reason")
                 self._finish(events)
             case _:
                 if answer.is_complaint(wire):
@@ -164,20 +166,20 @@ class AnthropicStreamDecoder:
             if isinstance(wire, dict) and answer.is_complaint(wire):
                 self._fail(answer.read_complaint(200, wire), events)
                 return
-            raise answer.invalid("has something that is no event")
+            raise invalid("has something that is no event")
         if frame.raw.lstrip().startswith(b":"):
             events.append(Ping())
 
     def _on_start(self, wire: dict[str, Any], events: list[StreamEvent]) -> None:
         if self._started:
-            raise answer.invalid("began a second time")
+            raise invalid("began a second time")
         message = wire.get("message")
         if not isinstance(message, dict):
-            raise answer.invalid("begins without a message")
+            raise invalid("begins without a message")
         self._started = True
         id, model = message.get("id"), message.get("model")
         self._id = id if isinstance(id, str) else ""
-        self._merge_usage(message.get("usage"))
+        merge_report(self._usage, message.get("usage"), READ)
         events.append(
             Start(
                 self._id,
@@ -191,7 +193,7 @@ class AnthropicStreamDecoder:
         self._need_start()
         raw = wire.get("content_block")
         if not isinstance(raw, dict):
-            raise answer.invalid("has a block without content")
+            raise invalid("has a block without content")
         if self._open is not None:
             self._end_block(events)  # compatible servers leave out the stop
         index = wire.get("index")
@@ -237,7 +239,7 @@ class AnthropicStreamDecoder:
         block = self._open
         delta = wire.get("delta")
         if block is None or type(delta) is not dict or wire.get("index", block.index) != block.index:
-            raise answer.invalid("has a delta of a block that is not open")
+            raise invalid("has a delta of a block that is not open")
         text = delta.get(block.key)
         if type(text) is str:
             if text:
@@ -331,16 +333,8 @@ class AnthropicStreamDecoder:
         delta = wire.get("delta")
         if isinstance(delta, dict):
             self._stop.update((key, value) for key, value in delta.items() if value is not None)
-        if self._merge_usage(wire.get("usage")):
+        if merge_report(self._usage, wire.get("usage"), READ):
             events.append(UsageUpdate(decode_usage(self._usage)))
-
-    def _merge_usage(self, wire: object) -> bool:
-        # Counters of a later report are cumulative; what it leaves out or says as null keeps its value.
-        if not isinstance(wire, dict):
-            return False
-        said = {key: value for key, value in wire.items() if value is not None}
-        self._usage.update(said)
-        return bool(said)
 
     def _finish(self, events: list[StreamEvent]) -> None:
         self._end_block(events)
@@ -362,15 +356,4 @@ class AnthropicStreamDecoder:
 
     def _need_start(self) -> None:
         if not self._started:
-            raise answer.invalid("has content before its start")
-
-
-def _is_whole(frame: Frame) -> bool:
-    """Whether what came after the last blank line is an event, and not the beginning of one."""
-    if frame.data is None:
-        return False
-    try:
-        loads_lenient(frame.data)
-    except ValueError:
-        return False
-    return True
+            raise invalid("has content before its start")

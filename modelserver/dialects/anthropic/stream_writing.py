@@ -40,7 +40,7 @@ from modelserver.ir.events import (
 from modelserver.ir.parts import Finish, FinishReason, Part, Reasoning, Refusal, Text, ToolCall
 from modelserver.ir.types import Complaint
 from modelserver.ir.usage import Usage, merge_usage
-from modelserver.wire.json_text import dumps_exact
+from modelserver.wire.json_text import dumps_exact, wrap_string
 
 PING_FRAME: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 
@@ -139,6 +139,8 @@ class AnthropicStreamEncoder:
         match self._part:
             case Reasoning():
                 return self._on_thought(text)
+            case ToolCall(kind="custom"):
+                return b""  # free text becomes an object when it is whole
             case ToolCall():
                 return self._delta({"type": "input_json_delta", "partial_json": text})
             case Text():
@@ -165,6 +167,9 @@ class AnthropicStreamEncoder:
         self._part = None
         if isinstance(part, Reasoning):
             return self._end_thought(part)
+        if isinstance(part, ToolCall) and part.kind == "custom":
+            arguments = wrap_string(part.arguments)
+            return self._delta({"type": "input_json_delta", "partial_json": arguments}) + self._stop()
         if self._open is not None:
             return self._stop()
         block = encode_part(part, self._writing)

@@ -163,8 +163,8 @@ def _function(
     if request.dialect == "anthropic":
         for key, value in tool.extra.items():
             block.setdefault(key, value)
-    if request.stream and card.eager_input:
-        block.setdefault("eager_input_streaming", True)
+    elif request.stream and card.eager_input:
+        block["eager_input_streaming"] = True  # a client of this API says so itself
     return block
 
 

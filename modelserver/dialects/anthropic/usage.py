@@ -8,10 +8,25 @@ from typing import Any, Final
 from modelserver.dialects.reading import Json
 from modelserver.ir.usage import Usage, clamped, count
 
-_EXECUTOR: Final = frozenset(("message", "compaction"))
+_EXECUTOR: Final = ("message", "compaction")
 _SPLITS: Final = (("5m", "ephemeral_5m_input_tokens"), ("1h", "ephemeral_1h_input_tokens"))
 _OWN_TIERS: Final = frozenset(("standard", "priority", "batch"))
 _CALLS: Final = "_requests"
+READ: Final = frozenset(
+    (
+        "input_tokens",
+        "output_tokens",
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "cache_creation",
+        "output_tokens_details",
+        "server_tool_use",
+        "iterations",
+        "service_tier",
+        "speed",
+    )
+)
+"""What of a `usage` is read here."""
 
 
 def decode_usage(wire: Json) -> Usage:
@@ -23,7 +38,7 @@ def decode_usage(wire: Json) -> Usage:
     entries = [entry for entry in _list(wire.get("iterations")) if isinstance(entry, dict)]
     counts = wire
     if entries and not any(entry.get("type") == "fallback_message" for entry in entries):
-        executor = [entry for entry in entries if str(entry.get("type")) in _EXECUTOR]
+        executor = [entry for entry in entries if entry.get("type") in _EXECUTOR]
         if executor:
             counts = {**wire, **_sum(executor)}
     return clamped(

@@ -10,6 +10,7 @@ from modelserver.ir.parts import FinishReason
 from modelserver.ir.request import Effort
 
 PATH: Final = "/v1/messages"
+COUNT_PATH: Final = "/v1/messages/count_tokens"
 VERSION: Final = "2023-06-01"
 
 BETA_BINDING: Final = "thinking-binding-controls-2026-08-01"

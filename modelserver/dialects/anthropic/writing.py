@@ -69,6 +69,8 @@ def encode_part(part: Part, writing: Writing) -> dict[str, Any] | None:
             return {"type": "text", "text": text}
         case Reasoning():
             return encode_thinking(visible_text(part) if writing.show_reasoning else "", part.seal, writing)
+        case ToolCall(kind="custom", arguments=text):
+            return {**start_call(part), "input": {"input": text}}
         case ToolCall():
             return {**start_call(part), "input": as_object(part.arguments)}
         case Opaque(dialect="anthropic", raw=raw):
@@ -147,11 +149,11 @@ def estimated(parts: tuple[Part, ...]) -> int:
     return -(-chars // CHARS_PER_TOKEN)
 
 
-def encode_error(error: GatewayError, request_id: str | None = None) -> tuple[int, bytes]:
-    """Status and body of an error."""
+def encode_error(error: GatewayError, request_id: str = "") -> tuple[int, bytes]:
+    """Status and body of an error; an empty id is left out."""
     status, _ = ERRORS[error.kind]
     body = _error(error)
-    if request_id is not None:
+    if request_id:
         body["request_id"] = request_id
     return status, orjson.dumps(body)
 

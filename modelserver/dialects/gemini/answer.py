@@ -78,8 +78,9 @@ def write_part(part: Part, writing: Writing) -> list[Wire]:
             return _signed({"text": shown, "thought": True}, seal, shown, writing)
         case Refusal(text=text):
             return [{"text": text}] if text else []
-        case ToolCall(id=id, name=name, arguments=arguments, seal=seal):
-            return _signed({"functionCall": {"id": id, "name": name, "args": as_object(arguments)}}, seal, "", writing)
+        case ToolCall(id=id, name=name, arguments=arguments, kind=kind, seal=seal):
+            args = {"input": arguments} if kind == "custom" else as_object(arguments)
+            return _signed({"functionCall": {"id": id, "name": name, "args": args}}, seal, "", writing)
         case Image(source=Inline() as source) | Document(source=Inline() as source) | Audio(source=Inline() as source):
             return [{"inlineData": {"mimeType": source.media_type, "data": source.b64}}]
         case Audio(transcript=transcript):
@@ -142,7 +143,9 @@ def _names(writing: Writing, model: str) -> Wire:
 class GeminiStreamEncoder:
     """Events in, chunks out: SSE frames, or the elements of one JSON array.
 
-    Text goes out as it comes, a call when it is whole; the last chunk has the reasons and the usage.
+    Text goes out as it comes, a call when it is whole; the last chunk has the reasons and the usage. Where something
+    was said it has an empty text too, as Google's own have (recorded): a chat of the official client forgets a turn of
+    which any chunk has no parts (google-genai 3.6.1, `chats._validate_response`, read 2026-11-25).
     """
 
     def __init__(self, writing: Writing, *, array: bool = False) -> None:
@@ -152,6 +155,8 @@ class GeminiStreamEncoder:
         self._names: Mapping[str, Any] = {}
         self._said: dict[int, int] = {}
         """Bytes of the visible text before the open block."""
+        self._begun_choices: set[int] = set()
+        """Those of which parts have left."""
         self._groundings: dict[int, GroundingWriter] = {}
         self._logprobs: dict[int, list[TokenLogprob]] = {}
         self._open: dict[int, Part] = {}
@@ -216,12 +221,16 @@ class GeminiStreamEncoder:
     def _parts(self, choice: int, parts: list[Wire]) -> bytes:
         if not parts:
             return b""
+        self._begun_choices.add(choice)
         return self._chunk({"candidates": [{"content": {"role": "model", "parts": parts}, "index": choice}]})
 
     def _last(self) -> bytes:
         candidates: list[Wire] = []
         for choice, finish in sorted(self._finishes.items()):
-            candidate: Wire = {"content": {"role": "model"}}
+            content: Wire = {"role": "model"}
+            if choice in self._begun_choices:
+                content["parts"] = [{"text": ""}]
+            candidate: Wire = {"content": content}
             grounding = self._groundings.get(choice) or GroundingWriter()
             _end(candidate, choice, finish, grounding, self._logprobs.get(choice))
             candidates.append(candidate)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from modelserver.dialects.gemini.history import HistoryReader
-from modelserver.dialects.gemini.schema import from_openapi
+from modelserver.dialects.gemini.schema import from_openapi, with_small_types
 from modelserver.dialects.gemini.vocab import HOSTED_FAMILIES, TIERS_USED, in_camel
 from modelserver.dialects.gemini.wishes import read_config
 from modelserver.dialects.reading import (
@@ -90,13 +90,13 @@ def decode_request(body: bytes) -> Request:
 
 def _joined(messages: list[Message]) -> tuple[Message, ...]:
     """Adjacent entries of the model are one turn: the official client keeps a stream so, an entry for each chunk."""
-    joined: list[Message] = []
+    turns: list[list[Message]] = []
     for message in messages:
-        if joined and joined[-1].role == message.role == "assistant":
-            joined[-1] = HistoryReader.merged(joined[-1], message)
+        if turns and turns[-1][0].role == message.role == "assistant":
+            turns[-1].append(message)
         else:
-            joined.append(message)
-    return tuple(joined)
+            turns.append([message])
+    return tuple(turn[0] if len(turn) == 1 else HistoryReader.merged(turn) for turn in turns)
 
 
 def _read_system(wire: Mapping[str, Any]) -> tuple[Text, ...]:
@@ -139,7 +139,7 @@ def _read_functions(value: Any, path: str) -> list[FunctionTool]:
         at = f"{path}[{index}]"
         check_object(declared, at)
         wire = in_camel(declared)
-        schema = find_object(wire, "parametersJsonSchema", at)
+        schema = with_small_types(find_object(wire, "parametersJsonSchema", at))
         if schema is None:
             old = find_object(wire, "parameters", at)
             schema = None if old is None else from_openapi(old)

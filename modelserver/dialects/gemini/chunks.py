@@ -22,7 +22,7 @@ from modelserver.dialects.gemini.pieces import (
     shown,
     signed,
 )
-from modelserver.dialects.gemini.usage import read_usage
+from modelserver.dialects.gemini.usage import READ, count_searches, read_usage
 from modelserver.dialects.gemini.vocab import HOSTED_PARTS
 from modelserver.dialects.names import derived_id, mint_id
 from modelserver.errors import UpstreamFailed
@@ -54,7 +54,7 @@ from modelserver.ir.parts import (
     ToolCall,
     finished_with_calls,
 )
-from modelserver.ir.usage import clamped
+from modelserver.ir.usage import clamped, merge_report
 from modelserver.wire.json_text import from_object, unwrap_string
 
 KNOWN: Final = frozenset(("candidates", "promptFeedback", "usageMetadata", "responseId", "modelVersion"))
@@ -94,7 +94,7 @@ class ChunkReader:
             self._blocked = read_block(feedback)
         usage = chunk.get("usageMetadata")
         if isinstance(usage, dict):
-            self._usage.update((key, value) for key, value in usage.items() if value is not None)
+            merge_report(self._usage, usage, READ)
             events.append(UsageUpdate(read_usage(self._usage, self._server_calls())))
 
     @property
@@ -191,7 +191,7 @@ class _Candidate:
             if cited is not None:
                 self._cite(cited, events)
         if cited is not None:
-            self._count_searches(cited)
+            self.searches = max(self.searches, count_searches(cited))
         reason = wire.get("finishReason")
         if reason is not None and reason != 0:
             self.finish = read_finish(reason, wire.get("finishMessage"))
@@ -263,6 +263,9 @@ class _Candidate:
             self._texts.append(text)
             self._citations.clear()
         else:
+            if seal is None:
+                # Most thoughts are not signed; whose they are must be known when a client sends them back.
+                seal = Seal(kind="thought", payload="", origin=self._origin)
             part = Reasoning(text=text, form="summary", seal=seal)
         if seal is not None:
             events.append(SealEvent(self._index, self._block, seal))
@@ -279,12 +282,6 @@ class _Candidate:
             if citation not in self._citations:
                 self._citations.append(citation)
                 events.append(Cite(self._index, self._block, citation))
-
-    def _count_searches(self, cited: Mapping[str, Any]) -> None:
-        grounding = cited.get("groundingMetadata")
-        queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
-        if isinstance(queries, list):
-            self.searches = max(self.searches, len(queries))
 
     def _function_call(
         self,

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
+from modelserver.dialects.answers import read_error
 from modelserver.dialects.gemini.vocab import ERRORS, KEY_REFUSED, STATUS_CODES
 from modelserver.errors import GatewayError
 from modelserver.ir.types import Complaint
-from modelserver.wire.json_text import loads_exact
 
 _TOO_LONG = re.compile(r"input token count\b.{0,40}?\bexceeds|exceeds the maximum number of tokens", re.IGNORECASE)
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
@@ -19,15 +19,7 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
 def decode_error(status: int, body: bytes) -> Complaint:
     """An error answer; one that is not JSON says nothing. The content type is not looked at: it may be that of SSE."""
-    try:
-        parsed = loads_exact(body)
-    except ValueError:
-        return Complaint(status=status)
-    if isinstance(parsed, list) and parsed:  # what a stream without SSE would have been
-        parsed = parsed[0]
-    if not isinstance(parsed, dict):
-        return Complaint(status=status, in_json=True)
-    return read_complaint(status, parsed)
+    return read_error(status, body, read_complaint)
 
 
 def read_complaint(status: int, parsed: Mapping[str, Any]) -> Complaint:
@@ -68,8 +60,8 @@ def _details(details: object) -> tuple[str | None, float | None]:
     return reason, retry_after_s
 
 
-def encode_error(error: GatewayError) -> tuple[int, bytes]:
-    """Status and body of an error."""
+def encode_error(error: GatewayError, request_id: str = "") -> tuple[int, bytes]:
+    """Status and body of an error; the request's id is in the headers only."""
     return ERRORS[error.kind][0], orjson.dumps({"error": error_object(error)})
 
 
@@ -79,6 +71,16 @@ def encode_error_event(error: GatewayError) -> bytes:
     `error` stands first and without a space, and `code` is a number: the official client finds it by that only.
     """
     return b"data: " + orjson.dumps({"error": error_object(error)}) + b"\r\n\r\n"
+
+
+def encode_array_error(error: GatewayError, request_id: str = "") -> tuple[int, bytes]:
+    """Status and body of an error, for a client that has asked for one array."""
+    return ERRORS[error.kind][0], encode_array_event(error)
+
+
+def encode_array_event(error: GatewayError) -> bytes:
+    """The array for a stream which failed before anything of it was written."""
+    return b"[" + orjson.dumps({"error": error_object(error)}) + b"]"
 
 
 def error_object(error: GatewayError) -> dict[str, Any]:

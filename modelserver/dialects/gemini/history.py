@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import attrs
@@ -60,6 +60,8 @@ class HistoryReader:
         """Of pictures that name none."""
         self._waiting: list[tuple[str, str]] = []
         """Ids and names of the calls that have no result yet, of the latest turn that called."""
+        self._is_calling = False
+        """The turn, which may be spread over several entries, has called."""
 
     def message(self, entry: Any, index: int) -> Message:
         """The message that an entry is.
@@ -73,24 +75,24 @@ class HistoryReader:
         if role not in _ROLES:
             raise out_of_range(f"{path}.role", "user or model")
         wires = find_list(entry, "parts", path) or []
+        self._is_calling = self._is_calling and _ROLES[role] == "assistant"
         if _ROLES[role] == "assistant" and any(_is_call(wire) for wire in wires):
-            self._waiting = []
+            if not self._is_calling:
+                self._waiting = []
+            self._is_calling = True
         parts: list[Part] = []
         for position, wire in enumerate(wires):
             at = f"{path}.parts[{position}]"
             check_object(wire, at)
             part = self._part(in_camel(wire), at, (index, position))
             if part is not None:
-                _append(parts, part)
-        return Message(role="assistant" if role == "model" else "user", parts=tuple(parts))
+                parts.append(part)
+        return Message(role="assistant" if role == "model" else "user", parts=_joined(parts))
 
     @staticmethod
-    def merged(first: Message, second: Message) -> Message:
-        """Two entries of one turn as one message."""
-        parts = list(first.parts)
-        for part in second.parts:
-            _append(parts, part)
-        return attrs.evolve(first, parts=tuple(parts))
+    def merged(turn: Sequence[Message]) -> Message:
+        """The entries of one turn as one message."""
+        return attrs.evolve(turn[0], parts=_joined(part for message in turn for part in message.parts))
 
     def _part(self, wire: Mapping[str, Any], path: str, place: tuple[int, int]) -> Part | None:
         seal = read_seal(wire, path)
@@ -184,13 +186,25 @@ def _is_call(wire: object) -> bool:
     return isinstance(wire, dict) and ("functionCall" in wire or "function_call" in wire)
 
 
-def _append(parts: list[Part], part: Part) -> None:
+def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
     """Thoughts that are told in several parts are one, up to the part that signs them."""
-    before = parts[-1] if parts else None
-    if isinstance(part, Reasoning) and isinstance(before, Reasoning) and before.seal is None:
-        parts[-1] = attrs.evolve(before, text=before.text + part.text, seal=part.seal)
-    else:
-        parts.append(part)
+    joined: list[Part] = []
+    thought: list[Reasoning] = []
+    for part in parts:
+        if thought and (thought[-1].seal is not None or not isinstance(part, Reasoning)):
+            joined.append(_one(thought))
+            thought = []
+        if isinstance(part, Reasoning):
+            thought.append(part)
+        else:
+            joined.append(part)
+    return (*joined, _one(thought)) if thought else tuple(joined)
+
+
+def _one(thought: Sequence[Reasoning]) -> Reasoning:
+    if len(thought) == 1:
+        return thought[0]
+    return attrs.evolve(thought[0], text="".join(part.text for part in thought), seal=thought[-1].seal)
 
 
 def read_seal(wire: Mapping[str, Any], path: str) -> Seal | None:

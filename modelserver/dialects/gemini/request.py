@@ -14,6 +14,7 @@ from modelserver.dialects.gemini.options import emulation, encode_config, is_emu
 from modelserver.dialects.gemini.tools import WireTools, encode_tools
 from modelserver.dialects.gemini.vocab import TIERS_ASKED
 from modelserver.dialects.names import NameMap, build_names
+from modelserver.dialects.quirks import apply_quirks
 from modelserver.dialects.shaping import shape_for_turns
 from modelserver.errors import Unsupported
 from modelserver.ir.parts import DialectName, Text
@@ -21,6 +22,7 @@ from modelserver.ir.profile import Profile
 from modelserver.ir.request import Loss, Request
 from modelserver.wire.json_text import dumps_exact
 
+NEEDED: Final = frozenset(("contents", "model"))
 _PATHS: Final[Mapping[DialectName, str]] = {"responses": "input", "gemini": "contents"}
 """Where a client's conversation stands in its body; the others call it `messages`."""
 
@@ -50,10 +52,11 @@ def encode_request(request: Request, profile: Profile) -> Encoded:
             param=losses[0].path,
             code="unsupported_parameter",
         )
+    path, query = place(profile.model, request.stream)
     return Encoded(
-        path=_path(profile.model, request.stream),
-        query={"alt": "sse"} if request.stream else {},
-        body=dumps_exact(body),
+        path=path,
+        query=query,
+        body=dumps_exact(apply_quirks(body, profile.quirks, needed=NEEDED)),
         losses=tuple(dict.fromkeys(losses)),
         reading=Reading(request=asked, profile=profile, tools=names.tools),
     )
@@ -85,11 +88,19 @@ def _body(
     return body
 
 
-def _path(model: str, stream: bool) -> str:
+def place(model: str, stream: bool) -> tuple[str, Mapping[str, str]]:
+    """Path and query of a request for an answer; a stream is always asked for as events."""
+    if stream:
+        return path_of(model, "streamGenerateContent"), {"alt": "sse"}
+    return path_of(model, "generateContent"), {}
+
+
+def path_of(model: str, method: str) -> str:
+    """The path of a method of a model."""
     kind, name = "models", model.removeprefix("models/")
     if name.startswith("tunedModels/"):
         kind, name = "tunedModels", name.removeprefix("tunedModels/")
-    return f"/v1beta/{kind}/{quote(name, safe='')}:{'streamGenerateContent' if stream else 'generateContent'}"
+    return f"/v1beta/{kind}/{quote(name, safe='')}:{method}"
 
 
 def _check_foreign(request: Request, losses: list[Loss]) -> None:

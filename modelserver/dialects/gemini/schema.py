@@ -389,6 +389,39 @@ def from_openapi(schema: Any) -> Any:
     return rewritten
 
 
+def with_small_types(schema: Any) -> Any:
+    """A client's JSON Schema (`parametersJsonSchema`, `responseJsonSchema`) with its types as JSON Schema names them.
+
+    Google takes them in capitals there too (sent by gemini-cli 0.61.0, recorded 2026-11-23), others do not.
+    """
+    if isinstance(schema, list):
+        return [with_small_types(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    rewritten: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "type":
+            rewritten[key] = [_small(each) for each in value] if isinstance(value, list) else _small(value)
+        elif key in _MAPS and isinstance(value, dict):
+            rewritten[key] = {name: with_small_types(inner) for name, inner in value.items()}
+        elif key in _INNER:
+            rewritten[key] = with_small_types(value)
+        else:
+            rewritten[key] = value
+    return rewritten
+
+
+def _small(name: Any) -> Any:
+    return name.lower() if isinstance(name, str) else name
+
+
+_MAPS: Final = frozenset(("properties", "patternProperties", "dependentSchemas", "$defs", "definitions"))
+_INNER: Final = frozenset(
+    (
+        *("items", "prefixItems", "additionalProperties", "anyOf", "oneOf", "allOf", "not", "if", "then", "else"),
+        *("contains", "propertyNames"),
+    )
+)
 _COUNTS: Final = frozenset(("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"))
 _SNAKE: Final = {
     "any_of": "anyOf",

@@ -10,6 +10,19 @@ from modelserver.ir.usage import Usage, count
 
 _TOTALS: Final = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "totalTokenCount")
 
+READ: Final = frozenset(
+    (
+        *_TOTALS,
+        "toolUsePromptTokenCount",
+        "cachedContentTokenCount",
+        "promptTokensDetails",
+        "candidatesTokensDetails",
+        "serviceTier",
+        "trafficType",
+    )
+)
+"""What of a `usageMetadata` is read here."""
+
 
 def read_usage(wire: Mapping[str, Any], server_calls: Mapping[str, int] | None = None) -> Usage:
     """The usage that a `usageMetadata` says, or that the merged ones of a stream say so far.
@@ -35,6 +48,13 @@ def read_usage(wire: Mapping[str, Any], server_calls: Mapping[str, int] | None =
         server_calls=server_calls or None,
         tier=_tier(wire),
     )
+
+
+def count_searches(candidate: Mapping[str, Any]) -> int:
+    """How many queries of the hosted search a candidate names."""
+    grounding = candidate.get("groundingMetadata")
+    queries = grounding.get("webSearchQueries") if isinstance(grounding, dict) else None
+    return len(queries) if isinstance(queries, list) else 0
 
 
 def _of_modality(details: object, wanted: str) -> int | None:

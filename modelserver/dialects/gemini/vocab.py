@@ -170,6 +170,8 @@ KEY_REFUSED: Final = frozenset(("API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_S
 
 KEEPALIVE_FRAME: Final = b"\r\n"
 """A blank line: the official client takes a comment for JSON and fails."""
+ARRAY_KEEPALIVE: Final = b"\n"
+"""Blank space between elements of a stream that is an array."""
 
 
 def camel(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from modelserver.dialects.gemini.schema import from_openapi
+from modelserver.dialects.gemini.schema import from_openapi, with_small_types
 from modelserver.dialects.gemini.vocab import THINKING_LEVELS, in_camel
 from modelserver.dialects.reading import (
     check_object,
@@ -99,7 +99,7 @@ def _sampling(config: Mapping[str, Any]) -> Sampling:
 
 def _format(config: Mapping[str, Any], extra: dict[str, Any]) -> ResponseFormat | None:
     mime = find_str(config, "responseMimeType", _PATH)
-    schema = find_object(config, "responseJsonSchema", _PATH)
+    schema = with_small_types(find_object(config, "responseJsonSchema", _PATH))
     if schema is None and (old := find_object(config, "responseSchema", _PATH)) is not None:
         schema = from_openapi(old)
     for index, entry in enumerate(find_list(config, "responseFormat", _PATH) or ()):
@@ -107,7 +107,7 @@ def _format(config: Mapping[str, Any], extra: dict[str, Any]) -> ResponseFormat 
         check_object(entry, path)
         text = in_camel(find_object(entry, "text", path) or {})
         mime = find_str(text, "mimeType", f"{path}.text") or mime
-        schema = find_object(text, "jsonSchema", f"{path}.text") or schema
+        schema = with_small_types(find_object(text, "jsonSchema", f"{path}.text")) or schema
     if mime == "text/x.enum":
         extra.setdefault(_PATH, {})["responseMimeType"] = mime
     if schema is not None:

@@ -16,7 +16,7 @@ from modelserver.dialects.openai_chat.response import read_answer, read_complain
 from modelserver.dialects.openai_chat.think_tags import ThinkTags
 from modelserver.dialects.openai_chat.upstream_request import enforced_stops
 from modelserver.dialects.openai_chat.usage import UsageReports
-from modelserver.dialects.openai_chat.vocab import DONE, FINISHES
+from modelserver.dialects.openai_chat.vocab import FINISHES
 from modelserver.dialects.stops import StopFilter, StoppingDecoder
 from modelserver.errors import GatewayError, UpstreamFailed
 from modelserver.ir.events import End, Fail, FinishEvent, Ping, Start, StreamEvent, UsageUpdate
@@ -33,7 +33,7 @@ from modelserver.ir.parts import (
 )
 from modelserver.ir.types import Complaint
 from modelserver.wire.json_text import loads_lenient
-from modelserver.wire.sse import Frame, SseFramer
+from modelserver.wire.sse import DONE, Frame, SseFramer, is_whole
 
 _A_CALL: Final = (ToolCall(id="", name="", arguments=""),)
 _PLAIN: Final = ("reasoning_content", "reasoning")
@@ -93,6 +93,7 @@ class ChatStreamDecoder:
         self._started = False
         self._ended = False
         self._id = ""
+        self._eof_is_stop = bool(quirks.get("eof_is_stop"))
         self._fields = quirks.get("reasoning_in", "auto")
         tags = isinstance(self._fields, list | tuple) and "think_tags" in self._fields
         self._tags: Callable[[], ThinkTags] | None = ThinkTags if tags else None
@@ -118,9 +119,9 @@ class ChatStreamDecoder:
             return events
         try:
             rest = self._framer.close()
-            if rest is not None and rest.data is not None and not rest.malformed:
-                self._read_rest(rest, events)
-            self._end(events, said_so=False)
+            if rest is not None and rest.data is not None and not rest.malformed and is_whole(rest.data):
+                self._read_frame(rest, events)
+            self._end(events, lenient=self._eof_is_stop)
         except GatewayError as error:
             self._fail(error, events)
         return events
@@ -143,7 +144,7 @@ class ChatStreamDecoder:
             choices.append({"index": position, **choice, "delta": message})
         try:
             self._read_chunk({**parsed, "choices": choices}, events)
-            self._end(events, said_so=True)
+            self._end(events, lenient=True)  # complete by its framing
         except GatewayError as error:
             self._fail(error, events)
         return events
@@ -157,7 +158,7 @@ class ChatStreamDecoder:
             if frame.raw.lstrip().startswith(b":"):
                 events.append(Ping())
         elif data == DONE or data.strip() == DONE:
-            self._end(events, said_so=True)
+            self._end(events, lenient=self._eof_is_stop)
         elif data:
             try:
                 chunk = loads_lenient(data)
@@ -167,16 +168,6 @@ class ChatStreamDecoder:
                 raise _invalid("an event that is not a JSON object")
             self._read_chunk(chunk, events)
         return not self._ended
-
-    def _read_rest(self, rest: Frame, events: list[StreamEvent]) -> None:
-        """What came after the last blank line: an event when it is whole."""
-        data = rest.data or b""
-        if data.strip() != DONE:
-            try:
-                loads_lenient(data)
-            except ValueError:
-                return
-        self._read_frame(rest, events)
 
     def _read_chunk(self, chunk: Mapping[str, Any], events: list[StreamEvent]) -> None:
         choices = chunk.get("choices")
@@ -325,16 +316,15 @@ class ChatStreamDecoder:
             self._tell_tagged(reader, tags.close(), events)
         reader.flush(events)
 
-    def _end(self, events: list[StreamEvent], *, said_so: bool) -> None:
-        """The end of the stream, which the upstream announced or not."""
+    def _end(self, events: list[StreamEvent], *, lenient: bool) -> None:
+        """The end of the answer; `lenient` forgives choices that do not say how they ended."""
         if self._ended:
             return
         if not self._choices:
             raise _cut()
-        lenient = said_so or bool(self._reading.profile.quirks.get("eof_is_stop"))
         for reader in self._choices.values():
             self._flush(reader, events)
-            # Ollama leaves the reason null, Snowflake empty; the answer is whole when its end was announced.
+            # Snowflake leaves the reason out and says `[DONE]` (recorded), but so do servers that break off.
             if reader.finish_word is None and not (lenient and reader.has_said):
                 raise _cut()
         finishes = [(index, self._finish(reader)) for index, reader in sorted(self._choices.items())]

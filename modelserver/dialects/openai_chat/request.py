@@ -8,19 +8,23 @@ pass. Words that vendors add to or that OpenAI itself keeps adding to (`reasonin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
 import orjson
 
+from modelserver.dialects.forwarding import NOTHING, param_edits, set_member, shifted, target_edits
 from modelserver.dialects.openai_chat.content import check_messages
 from modelserver.dialects.openai_chat.quirk_edits import REQUEST_QUIRKS, bend
 from modelserver.dialects.reading import (
     Check,
     Json,
     check_bool,
+    check_fields,
+    check_model,
     check_object,
+    check_once,
+    check_spelling,
     check_str,
     check_strings,
     find_bool,
@@ -38,12 +42,11 @@ from modelserver.dialects.reading import (
     want_str,
     wrong,
 )
-from modelserver.errors import InvalidRequest
-from modelserver.ir.types import Ask
-from modelserver.wire.json_splice import Edit, append_member, get_member, remove_member, repeated_member, splice
+from modelserver.ir.types import NOWHERE, Address, Ask
+from modelserver.wire.json_splice import Edit, append_member, get_member, remove_member, splice
 
 _INCLUDE_USAGE: Final = b'{"include_usage":true}'
-_NO_QUIRKS: Final[Mapping[str, Any]] = MappingProxyType({})
+_MODEL: Final = frozenset(("model",))
 
 
 @attrs.frozen(kw_only=True, slots=True)
@@ -64,11 +67,7 @@ def check_request(body: Mapping[str, Any]) -> ChatAsk:
     Raises:
         InvalidRequest: A field is missing or wrong; `param` is its path.
     """
-    for key, value in body.items():
-        if value is not None:
-            check = FIELDS.get(key)
-            if check is not None:
-                check(value, key)
+    check_fields(body, FIELDS)
     # The two required fields have been checked where they are given.
     model = body.get("model")
     if model is None:
@@ -84,8 +83,8 @@ def check_request(body: Mapping[str, Any]) -> ChatAsk:
     )
 
 
-def read_request(wire: bytes) -> Ask:
-    """A checked request.
+def read_request(wire: bytes, address: Address = NOWHERE) -> Ask:
+    """A checked request; the path says nothing of it.
 
     Raises:
         InvalidRequest: It is not JSON, a field is wrong, or a field that is read here stands twice; another spelling
@@ -93,13 +92,8 @@ def read_request(wire: bytes) -> Ask:
     """
     parsed = parse_body(wire)
     ask = check_request(parsed)
-    repeated = repeated_member(wire, parsed, _READ)
-    if repeated is not None:
-        raise InvalidRequest(f"The field {repeated} is given twice.", param=repeated)
-    for key in parsed:
-        # Servers written in Go read names without regard to case, and would take this one for the model.
-        if len(key) == len("model") and key != "model" and key.lower() == "model":
-            raise InvalidRequest("The name of a model is given as model, in small letters, and once.", param=key)
+    check_once(wire, parsed, _READ)
+    check_spelling(parsed, _MODEL)
     return Ask(
         model=ask.model, stream=ask.stream, wants_usage=ask.stream and ask.include_usage, wire=wire, parsed=parsed
     )
@@ -112,25 +106,17 @@ def forward(
     params: Mapping[str, bytes],
     ask_usage: bool,
     drop_options: bool,
-    quirks: Mapping[str, Any] = _NO_QUIRKS,
+    quirks: Mapping[str, Any] = NOTHING,
 ) -> bytes:
     """See `Forward`."""
     wire, parsed = ask.wire, ask.parsed
-    edits: list[Edit] = []
-    if ask.model != target:
-        member = get_member(wire, "model")
-        edits.append(Edit(member.start, member.end, orjson.dumps(target)))
+    edits = target_edits(ask, target)
     if drop_options:
         if "stream_options" in parsed:
             edits.append(remove_member(wire, "stream_options"))
     elif ask_usage:
         edits.append(_usage_edit(ask))
-    for name, value in params.items():
-        if name not in parsed:
-            edits.append(append_member(wire, name, value))
-        elif parsed[name] is None:
-            member = get_member(wire, name)
-            edits.append(Edit(member.start, member.end, value))
+    edits += param_edits(wire, parsed, params)
     if edits:
         wire = splice(wire, edits)
     if quirks and not REQUEST_QUIRKS.isdisjoint(quirks):
@@ -154,18 +140,8 @@ def _usage_edit(ask: Ask) -> Edit:
     if not options:
         return Edit(member.start, member.end, _INCLUDE_USAGE)
     text = wire[member.start : member.end]
-    if "include_usage" in options:
-        inner = get_member(text, "include_usage")
-        return Edit(member.start + inner.start, member.start + inner.end, b"true")
-    inner_edit = append_member(text, "include_usage", b"true")
-    return Edit(member.start + inner_edit.start, member.start + inner_edit.end, inner_edit.text)
-
-
-def _check_model(value: Any, path: str) -> None:
-    if not isinstance(value, str):
-        raise wrong(path, "a string", value)
-    if not value:
-        raise out_of_range(path, "the id of a model, not an empty string")
+    edit = (set_member if "include_usage" in options else append_member)(text, "include_usage", b"true")
+    return shifted([edit], member.start)[0]
 
 
 def _check_stream_options(value: Any, path: str) -> None:
@@ -339,7 +315,7 @@ def _check_moderation(value: Any, path: str) -> None:
 
 
 FIELDS: Final[Mapping[str, Check]] = {
-    "model": _check_model,
+    "model": check_model,
     "messages": check_messages,
     "stream": check_bool,
     "stream_options": _check_stream_options,

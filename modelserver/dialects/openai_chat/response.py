@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
 import orjson
 
+from modelserver.dialects import answers
+from modelserver.dialects.answers import invalid, read_object, text_chars
+from modelserver.dialects.dialect import WholeAnswer
 from modelserver.dialects.openai_chat.usage import read_usage
 from modelserver.dialects.openai_chat.vocab import ERRORS
-from modelserver.errors import GatewayError, UpstreamFailed
+from modelserver.errors import GatewayError
 from modelserver.ir.types import Complaint
-from modelserver.ir.usage import Usage
-from modelserver.wire.json_splice import Edit, get_member, splice
-from modelserver.wire.json_text import loads_lenient
-
-
-@attrs.frozen(kw_only=True, slots=True)
-class WholeAnswer:
-    """A chat completion that may be passed on as it came."""
-
-    parsed: dict[str, Any]
-    usage: Usage | None
-    output_chars: int
 
 
 def read_answer(body: bytes) -> WholeAnswer | Complaint:
@@ -32,31 +22,18 @@ def read_answer(body: bytes) -> WholeAnswer | Complaint:
     Raises:
         UpstreamFailed: `upstream_invalid_response`, it is no chat completion.
     """
-    try:
-        parsed = loads_lenient(body)
-    except ValueError:
-        raise _invalid("is not JSON") from None
-    if not isinstance(parsed, dict):
-        raise _invalid("is not a JSON object")
+    parsed = read_object(body)
     if parsed.get("error"):
         return read_complaint(200, parsed)
     choices = parsed.get("choices")
     if not isinstance(choices, list) or not any(isinstance(choice, dict) for choice in choices):
-        raise _invalid("has no choices")
+        raise invalid("has no choices")
     return WholeAnswer(parsed=parsed, usage=read_usage(parsed), output_chars=sum(map(_message_chars, choices)))
 
 
 def read_error(status: int, body: bytes) -> Complaint:
     """An error answer in any of the shapes that providers use; a body that is not JSON says nothing."""
-    try:
-        parsed = loads_lenient(body)
-    except ValueError:
-        return Complaint(status=status)
-    if isinstance(parsed, list) and len(parsed) == 1:  # Google's OpenAI endpoint wraps it
-        parsed = parsed[0]
-    if not isinstance(parsed, dict):
-        return Complaint(status=status, in_json=True)
-    return read_complaint(status, parsed)
+    return answers.read_error(status, body, read_complaint)
 
 
 def read_complaint(status: int, parsed: Mapping[str, Any]) -> Complaint:
@@ -79,31 +56,8 @@ def read_complaint(status: int, parsed: Mapping[str, Any]) -> Complaint:
     )
 
 
-def text_chars(value: object) -> int:
-    """Characters in the strings within a value, the names of members not counted."""
-    chars = 0
-    left = [value]
-    while left:
-        value = left.pop()
-        if type(value) is str:
-            chars += len(value)
-        elif type(value) is dict:
-            left += value.values()
-        elif type(value) is list:
-            left += value
-    return chars
-
-
-def rename(body: bytes, model: str) -> bytes:
-    """A whole answer with its `model` replaced, every other byte kept; unchanged where it names none."""
-    if "model" not in loads_lenient(body):
-        return body
-    member = get_member(body, "model")
-    return splice(body, [Edit(member.start, member.end, orjson.dumps(model))])
-
-
-def encode_error(error: GatewayError) -> tuple[int, bytes]:
-    """Status and body of an error."""
+def encode_error(error: GatewayError, request_id: str = "") -> tuple[int, bytes]:
+    """Status and body of an error; the request's id is in the headers only."""
     status, _, _ = ERRORS[error.kind]
     return status, orjson.dumps({"error": _error_object(error)})
 
@@ -148,7 +102,3 @@ def _message(fields: Mapping[str, Any]) -> str | None:
     cause = metadata.get("raw") if isinstance(metadata, dict) else None
     # OpenRouter says "Provider returned error" and has the provider's own words there.
     return f"{said}: {cause}" if cause and isinstance(cause, str) else said
-
-
-def _invalid(what: str) -> UpstreamFailed:
-    return UpstreamFailed(f"The provider's answer {what}.", code="upstream_invalid_response")

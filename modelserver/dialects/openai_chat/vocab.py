@@ -36,7 +36,6 @@ ERRORS: Final[Mapping[ErrorKind, tuple[int, str, str | None]]] = {
 }
 """Status, `type`, and the `code` that stands where the error names none of its own."""
 
-DONE: Final = b"[DONE]"
 DONE_FRAME: Final = b"data: [DONE]\n\n"
 KEEPALIVE_FRAME: Final = b": ping\n\n"
 

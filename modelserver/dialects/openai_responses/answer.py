@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -117,8 +117,8 @@ def encode_failure(error: GatewayError | Complaint) -> dict[str, str]:
     return {"code": code, "message": message}
 
 
-def encode_error(error: GatewayError) -> tuple[int, bytes]:
-    """Status and body of an error that comes before the answer."""
+def encode_error(error: GatewayError, request_id: str = "") -> tuple[int, bytes]:
+    """Status and body of an error that comes before the answer; the request's id is in the headers only."""
     status, type_, code = ERRORS[error.kind]
     fields = {"message": error.message, "type": type_, "param": error.param, "code": error.code or code}
     return status, orjson.dumps({"error": fields})
@@ -129,6 +129,18 @@ def encode_error_event(error: GatewayError) -> bytes:
     response = {"object": "response", "status": "failed", "error": encode_failure(error), "output": []}
     event = {"type": "response.failed", "sequence_number": 0, "response": response}
     return b"event: response.failed\ndata: " + orjson.dumps(event) + b"\n\n"
+
+
+def encode_failed_event(error: GatewayError, *, number: int, response: bytes, output: Iterable[bytes]) -> bytes:
+    """The frame that ends a stream which has begun.
+
+    `number` is that of the event. `response` is the text of an object that is not empty, in which the status, the error
+    and the output are missing; `output` are the texts of the items.
+    """
+    failure = orjson.dumps(encode_failure(error))
+    said = b',"status":"failed","error":%b,"output":[%b]}' % (failure, b",".join(output))
+    event = b'{"type":"response.failed","sequence_number":%d,"response":%b}' % (number, response[:-1] + said)
+    return b"event: response.failed\ndata: " + event + b"\n\n"
 
 
 def encode_annotation(citation: Citation, length: int) -> dict[str, Any] | None:

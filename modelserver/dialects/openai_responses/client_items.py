@@ -75,9 +75,7 @@ class Conversation:
     def add(self, item: Any, at: str) -> None:
         """Take the next item."""
         check_object(item, at)
-        kind = find_str(item, "type", at)
-        if kind is None:
-            kind = "message" if "role" in item else want_name(item, "type", at)
+        kind = type_of(item, at)
         if kind == "message":
             self._add_message(item, at)
         elif kind in ("reasoning", "function_call", "custom_tool_call") or kind in CLIENT_CALLS:
@@ -198,6 +196,7 @@ class Conversation:
             case "item_reference":
                 self.references.append(want_name(item, "id", at))
                 self.rejected.append(Rejected(param=at, why="send the items themselves."))
+                self._to_assistant(Opaque(dialect="responses", type=kind, raw=item))
             case _:
                 self._add_opaque(item, kind, at)
 
@@ -217,6 +216,20 @@ class Conversation:
             format = find_str(item, "output_format", at) or "png"
             source = Inline(media_type=f"image/{format}", b64=picture)
             self._pictures.append(Image(source=source, extra={"generated": True}))
+
+
+def type_of(item: Mapping[str, Any], at: str) -> str:
+    """The type of an item. A message may leave it out; so may a reference to an item, which then is only an id.
+
+    Raises:
+        InvalidRequest: It has none, or one that is no string.
+    """
+    kind = find_str(item, "type", at)
+    if kind:
+        return kind
+    if item.get("role") is not None:
+        return "message"
+    return "item_reference" if item.get("id") is not None else want_name(item, "type", at)
 
 
 def _reasoning(item: dict[str, Any], at: str) -> Reasoning | None:

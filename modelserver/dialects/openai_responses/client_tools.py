@@ -100,13 +100,14 @@ def decode_choice(value: Any, path: str) -> ToolChoice | None:
     if kind == "allowed_tools":
         mode = want_choice(value, "mode", _MODES, path)
         tools = find_list(value, "tools", path) or []
-        names = [name for tool in tools if isinstance(tool, dict) and isinstance(name := _named(tool), str)]
+        found = (_named(tool, f"{path}.tools[{i}]") for i, tool in enumerate(tools) if isinstance(tool, dict))
+        names = [name for name in found if isinstance(name, str)]
         return ToolChoice(mode=mode, only=tuple(names) or None)  # type: ignore[arg-type]
     if kind in _CLIENT_RUN:
         return ToolChoice(mode="required", only=(kind,))
     return ToolChoice(mode="required", hosted=family(kind))
 
 
-def _named(tool: dict[str, Any]) -> Any:
-    kind = tool.get("type")
+def _named(tool: dict[str, Any], path: str) -> Any:
+    kind = find_str(tool, "type", path)
     return kind if kind in _CLIENT_RUN else tool.get("name")

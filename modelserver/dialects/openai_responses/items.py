@@ -65,7 +65,7 @@ class ItemWriter:
         shaped = names_as_prefix(unique_ids(messages))
         state = self._request.state
         # What the provider remembers holds the calls of results that look like orphans here.
-        remembered = state is not None and (state.previous_response_id or state.conversation)
+        remembered = state is not None and (state.previous_response_id or state.conversation or state.item_references)
         if not (self._same and remembered):
             shaped = pair_results(shaped, self._losses)
         for message in shaped:

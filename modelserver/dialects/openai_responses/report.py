@@ -1,18 +1,24 @@
-"""What a response object says about itself: its usage, how it ended, why it failed."""
+"""What a response object says about itself: its usage, its length, how it ended, why it failed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from modelserver.dialects.answers import read_error, text_chars
 from modelserver.dialects.openai_responses.vocab import COUNTED_CALLS, FAILURE_STATUSES, INCOMPLETE_REASONS
 from modelserver.errors import UpstreamFailed
 from modelserver.ir.parts import Finish, FinishReason
 from modelserver.ir.types import Complaint
 from modelserver.ir.usage import Usage, clamped, count
-from modelserver.wire.json_text import loads_lenient
 
 _WRITTEN: Final = (("30m", "ttl_30m_tokens"), ("12h", "ttl_12h_tokens"))
+_UNSAID: Final = {"code": "server_error", "message": "The provider did not finish its answer."}
+
+_GENERATED: Final = ("content", "summary", "name", "arguments", "input", "code", "action", "operation")
+"""Members of an item that hold what the model wrote; results of hosted tools are in others."""
+BESIDE_TEXT: Final = frozenset(("type", "annotations", "logprobs"))
+"""Members of a part that say what its text says already, or nothing."""
 
 
 def read_usage(response: Mapping[str, Any], items: Sequence[object] = ()) -> Usage | None:
@@ -62,6 +68,11 @@ def _members(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def written_chars(item: object) -> int:
+    """Length of what the model wrote in an output item: text, reasoning, calls."""
+    return sum(text_chars(item.get(key), without=BESIDE_TEXT) for key in _GENERATED) if isinstance(item, dict) else 0
+
+
 def read_finish(response: Mapping[str, Any], *, called: bool, refused: bool) -> Finish:
     """How a response that did not fail ended; calls that the client must run win over a refusal, a limit over both."""
     if response.get("status") == "incomplete":
@@ -96,17 +107,14 @@ def read_failure(parsed: Mapping[str, Any], *, status: int = 200) -> Complaint:
     )
 
 
+def read_failed(response: Mapping[str, Any]) -> Complaint:
+    """The error of a response that failed or was cancelled, for which it may give no reason."""
+    return read_failure({"error": response.get("error") or _UNSAID})
+
+
 def decode_error(status: int, body: bytes) -> Complaint:
     """An error answer in any of the shapes that providers use; a body that is not JSON says nothing."""
-    try:
-        parsed = loads_lenient(body)
-    except ValueError:
-        return Complaint(status=status)
-    if isinstance(parsed, list) and len(parsed) == 1:
-        parsed = parsed[0]
-    if not isinstance(parsed, dict):
-        return Complaint(status=status, in_json=True)
-    return read_failure(parsed, status=status)
+    return read_error(status, body, lambda status, parsed: read_failure(parsed, status=status))
 
 
 def _status(value: object) -> int | None:

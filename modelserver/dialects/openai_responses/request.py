@@ -21,7 +21,7 @@ from modelserver.wire.json_text import dumps_exact
 _OPENAI: Final = frozenset(("chat", "responses"))
 _LEAST_OUTPUT: Final = 16
 _LONG_S: Final = 12 * 3600
-_NEEDED: Final = frozenset(("model", "input", "stream"))
+NEEDED: Final = frozenset(("model", "input", "stream"))
 _JSON_WANTED: Final = "Answer with a single JSON object and nothing else."
 
 
@@ -61,7 +61,7 @@ def encode_request(request: Request, profile: Profile) -> Encoded:
         raise Unsupported(f"{losses[0].path} is not supported for this model.", param=losses[0].path)
     return Encoded(
         path=PATH,
-        body=dumps_exact(apply_quirks(body, profile.quirks, needed=_NEEDED)),
+        body=dumps_exact(apply_quirks(body, profile.quirks, needed=NEEDED)),
         losses=tuple(losses),
         reading=Reading(request=request, profile=profile, tools=tools.names.tools),
     )

@@ -12,21 +12,31 @@ from typing import Any, Final
 from modelserver.dialects.codec import Reading, StreamDecoder
 from modelserver.dialects.openai_responses.blocks import Blocks, Event, Out, Reader
 from modelserver.dialects.openai_responses.output import open_reader
-from modelserver.dialects.openai_responses.report import cut, invalid, read_failure, read_finish, read_usage
+from modelserver.dialects.openai_responses.report import (
+    cut,
+    invalid,
+    read_failed,
+    read_failure,
+    read_finish,
+    read_usage,
+)
+from modelserver.dialects.openai_responses.vocab import (
+    ADDED,
+    BEGINNINGS,
+    ENDS,
+    FAILED_STATUSES,
+    FAILURES,
+    ITEM_DONE,
+    PINGS,
+)
 from modelserver.dialects.stops import StoppingDecoder
 from modelserver.errors import GatewayError
 from modelserver.ir.events import End, Fail, FinishEvent, Ping, Start, StreamEvent, UsageUpdate
 from modelserver.ir.parts import Finish, FinishReason
 from modelserver.wire.json_text import loads_lenient
-from modelserver.wire.sse import Frame, SseFramer
+from modelserver.wire.sse import DONE, Frame, SseFramer, is_whole
 
-_DONE: Final = b"[DONE]"
-_ADDED: Final = "response.output_item.added"
-_ITEM_DONE: Final = "response.output_item.done"
-_PINGS: Final = frozenset(("keepalive", "response.keepalive", "ping"))
-_BEGINNINGS: Final = frozenset(("response.created", "response.in_progress", "response.queued"))
-_ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed", "response.cancelled"))
-_NOT_OF_A_PART: Final = _BEGINNINGS | _ENDS | _PINGS | {_ADDED, _ITEM_DONE, "error"}
+_NOT_OF_A_PART: Final = BEGINNINGS | ENDS | PINGS | {ADDED, ITEM_DONE, "error"}
 
 _TYPES_BY_EVENT: Final[Mapping[str, str]] = {
     "response.output_text": "message",
@@ -88,7 +98,7 @@ class ResponsesStreamDecoder:
             return out
         try:
             rest = self._framer.close()
-            if rest is not None and rest.data is not None and not rest.malformed and _is_json(rest.data):
+            if rest is not None and rest.data is not None and not rest.malformed and is_whole(rest.data):
                 self._on_frame(rest, out)
             if not self._over:
                 self._end_of_bytes(out)
@@ -124,7 +134,7 @@ class ResponsesStreamDecoder:
             if data is None and frame.raw.startswith(b":"):
                 out.append(Ping())
             return
-        if data == _DONE or data.strip() == _DONE:
+        if data == DONE or data.strip() == DONE:
             self._end_of_bytes(out)
             return
         try:
@@ -143,12 +153,12 @@ class ResponsesStreamDecoder:
             self._on_event(kind, event, out)
 
     def _on_event(self, kind: str, event: Event, out: Out) -> None:
-        if kind in _ENDS:
+        if kind in ENDS:
             self._on_end(kind, event, out)
-        elif kind in _BEGINNINGS:
+        elif kind in BEGINNINGS:
             response = event.get("response")
             self._start(response if isinstance(response, dict) else {}, out)
-        elif kind in _PINGS:
+        elif kind in PINGS:
             out.append(Ping())
         elif kind == "error" or event.get("error"):
             self._over = True
@@ -176,14 +186,14 @@ class ResponsesStreamDecoder:
         """An event of an item, to its reader now or later."""
         live = self._live
         if live is not None and live.index != index:
-            if kind in (_ADDED, _ITEM_DONE) or index not in self._ended:
+            if kind in (ADDED, ITEM_DONE) or index not in self._ended:
                 self._waiting.setdefault(index, []).append(event)
             return
-        if kind == _ADDED:
+        if kind == ADDED:
             if live is not None:  # a server that counts all items alike
                 self._end(live, {}, out)
             self._live = self._opened(index, _object(event.get("item")), out)
-        elif kind == _ITEM_DONE:
+        elif kind == ITEM_DONE:
             item = _object(event.get("item"))
             if live is not None and item and live.type != item.get("type"):
                 self._end(live, {}, out)
@@ -235,12 +245,12 @@ class ResponsesStreamDecoder:
 
     def _on_end(self, kind: str, event: Event, out: Out) -> None:
         response = _object(event.get("response"))
-        if kind in ("response.failed", "response.cancelled") or response.get("status") in ("failed", "cancelled"):
+        if kind in FAILURES or response.get("status") in FAILED_STATUSES:
             usage = read_usage(response)
             if usage is not None and self._started:
                 out.append(UsageUpdate(usage, final=True))
             self._over = True
-            out.append(Fail(read_failure({"error": response.get("error") or _UNSAID})))
+            out.append(Fail(read_failed(response)))
             return
         if kind == "response.incomplete" and response.get("status") != "incomplete":
             response = {**response, "status": "incomplete"}
@@ -260,9 +270,6 @@ class ResponsesStreamDecoder:
         out.append(Fail(error))
 
 
-_UNSAID: Final = {"code": "server_error", "message": "The provider did not finish its answer."}
-
-
 def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -270,13 +277,3 @@ def _object(value: object) -> dict[str, Any]:
 def _is_in(item: Event, items: list[Event]) -> bool:
     id = item.get("id")
     return any(item == other or (id is not None and id == other.get("id")) for other in items)
-
-
-def _is_json(data: bytes) -> bool:
-    if data.strip() == _DONE:
-        return True
-    try:
-        loads_lenient(data)
-    except ValueError:
-        return False
-    return True

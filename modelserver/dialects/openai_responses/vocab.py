@@ -9,6 +9,17 @@ from modelserver.errors import ErrorKind
 from modelserver.ir.parts import FinishReason
 
 PATH: Final = "/responses"
+COUNT_PATH: Final = "/responses/input_tokens"
+
+ADDED: Final = "response.output_item.added"
+ITEM_DONE: Final = "response.output_item.done"
+PINGS: Final = frozenset(("keepalive", "response.keepalive", "ping"))
+BEGINNINGS: Final = frozenset(("response.created", "response.in_progress", "response.queued"))
+"""Events of a response of which nothing was generated yet."""
+FAILURES: Final = frozenset(("response.failed", "response.cancelled"))
+ENDS: Final = FAILURES | {"response.completed", "response.incomplete"}
+"""Events that no other one follows."""
+FAILED_STATUSES: Final = ("failed", "cancelled")
 
 ENCRYPTED: Final = "reasoning.encrypted_content"
 LOGPROBS: Final = "message.output_text.logprobs"
