@@ -1,32 +1,33 @@
-"""What clients were seen to send reaches the provider as they wrote it, but for the name of the model."""
+"""What clients were seen to send reaches a provider of their own dialect as they wrote it, but for the model's name."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from tests.support.recordings import Stage, cases, load_client_requests, load_recordings, sent, stage
-from tests.support.upstream import json_answer
+from tests.support.client_requests import ABSENT, ANSWERED, PROVIDER, ClientRequest, before, compact
+from tests.support.recordings import cases, load_recordings
 
-CAPTURED = load_client_requests()
-RECORDED = {name: dict(recording.asked) for name, recording in load_recordings().items() if recording.status == 200}
-# Made in order to see the refusal.
-REFUSED = {"openai-py/33"}
-BODIES = {name: body for name, body in {**CAPTURED, **RECORDED}.items() if name not in REFUSED}
-ABSENT = "neither client requests nor recordings in ../shared"
+ASKED = {name: each for name, each in ANSWERED.items() if each.kind != "other"}
+RECORDED = {
+    name: ClientRequest(
+        name=name,
+        dialect="chat",
+        method="POST",
+        path="/v1/chat/completions",
+        headers={"Authorization": "Bearer ***"},
+        body=dict(recording.asked),
+    )
+    for name, recording in load_recordings().items()
+    if recording.status == 200
+}
+REQUESTS: Mapping[str, ClientRequest] = {**ASKED, **RECORDED}
+NOTHING = f"{ABSENT}, nor recordings"
 
-ALIAS = "the-name-that-the-client-uses"
-TARGET = "vendor/what-it-is-called-there:1"
-ANSWER = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "pong"}, "finish_reason": "stop"}]}
 ASKING = b',"stream_options":{"include_usage":true}'
-
-
-def compact(body: Any) -> bytes:
-    """As JSON.stringify and the Python client write it."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def spaced(body: Any) -> bytes:
@@ -47,60 +48,65 @@ def slashed(body: Any) -> bytes:
 FORMS = [compact, spaced, pretty, slashed]
 
 
-def expected(name: str, form: Callable[[Any], bytes]) -> bytes:
-    """The bytes that should reach the provider: usage is asked for at the end, where a stream's client did not ask."""
-    body = BODIES[name]
-    wire = form({**body, "model": ALIAS}).replace(json.dumps(ALIAS).encode(), json.dumps(TARGET).encode(), 1)
-    if not body.get("stream") or "stream_options" in body:
+def expected(asked: ClientRequest, form: Callable[[Any], bytes], model: str) -> bytes:
+    """The bytes that should reach the provider: usage is asked for at the end, where a Chat stream's client did not."""
+    wire = form(asked.with_model("m")).replace(b'"m"', json.dumps(model).encode(), 1)
+    if asked.dialect != "chat" or not asked.streams or "stream_options" in asked.with_model("m"):
         return wire
     end = wire.rindex(b"}")
     return wire[:end] + ASKING + wire[end:]
 
 
-async def forwarded(running: Stage, name: str, form: Callable[[Any], bytes]) -> bytes:
+async def forwarded(asked: ClientRequest, form: Callable[[Any], bytes], model: str = "m") -> bytes:
     """The bytes that do."""
-    running.upstream.script(json_answer(ANSWER))
+    async with before(PROVIDER[asked.dialect]) as both:
+        answer = await both.server.ask(*asked.asked(model, form))
 
-    played = await running.send(form({**BODIES[name], "model": ALIAS}))
+        assert answer.status == 200, answer.body
+        (sent,) = both.upstream.requests
+        return sent.body
 
-    assert played.answer.status == 200, played.answer.body
-    return sent(running).body
 
-
-@pytest.mark.parametrize("name", cases(BODIES, ABSENT, every=5))
+@pytest.mark.parametrize("name", cases(REQUESTS, NOTHING, every=3))
 async def test_a_clients_request_is_forwarded_with_the_bytes_it_came_in(name: str) -> None:
-    form = FORMS[list(BODIES).index(name) % len(FORMS)]
-    async with stage({ALIAS: TARGET}) as running:
-        body = await forwarded(running, name, form)
+    """D5"""
+    asked = REQUESTS[name]
+    form = FORMS[list(REQUESTS).index(name) % len(FORMS)]
 
-    assert expected(name, form) == body
+    assert expected(asked, form, PROVIDER[asked.dialect].model) == await forwarded(asked, form)
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", cases(BODIES, ABSENT))
+@pytest.mark.parametrize("name", cases(REQUESTS, NOTHING))
 async def test_a_clients_request_is_forwarded_with_its_bytes_however_it_was_written(
     name: str, form: Callable[[Any], bytes]
 ) -> None:
-    async with stage({ALIAS: TARGET}) as running:
-        body = await forwarded(running, name, form)
+    asked = REQUESTS[name]
 
-    assert expected(name, form) == body
+    assert expected(asked, form, PROVIDER[asked.dialect].model) == await forwarded(asked, form)
 
 
-@pytest.mark.parametrize("name", cases([name for name in BODIES if name in CAPTURED], ABSENT, every=5))
+@pytest.mark.parametrize("name", cases(ASKED, ABSENT, every=3))
 async def test_without_an_alias_a_whole_answers_request_is_forwarded_untouched(name: str) -> None:
-    body = compact({**BODIES[name], "model": ALIAS, "stream": False})
-    async with stage({ALIAS: ALIAS}) as running:
-        running.upstream.script(json_answer(ANSWER))
-        await running.send(body)
+    asked = ASKED[name]
+    model = PROVIDER[asked.dialect].model
+    whole = ClientRequest(
+        name=name,
+        dialect=asked.dialect,
+        method="POST",
+        path=asked.path.replace(":streamGenerateContent?alt=sse", ":generateContent"),
+        headers=asked.headers,
+        body={field: value for field, value in asked.with_model(model).items() if field != "stream"},
+    )
 
-        assert body == sent(running).body
+    assert compact(whole.body) == await forwarded(whole, compact, model)
 
 
-@pytest.mark.skipif(not BODIES, reason=ABSENT)
+@pytest.mark.skipif(not REQUESTS, reason=NOTHING)
 def test_the_requests_hold_what_is_looked_for() -> None:
-    asking = [body for body in BODIES.values() if body.get("stream") and "stream_options" in body]
-    silent = [body for body in BODIES.values() if body.get("stream") and "stream_options" not in body]
+    chat = [each.body or {} for each in REQUESTS.values() if each.dialect == "chat" and each.streams]
+    asking = [body for body in chat if "stream_options" in body]
 
-    assert (len(BODIES) > 200, len(asking) > 50, len(silent) > 10) == (True, True, True)
+    assert {each.dialect for each in ASKED.values()} == {"chat", "responses", "anthropic", "gemini"}
+    assert (len(ASKED) > 400, len(asking) > 50, len(chat) - len(asking) > 10) == (True, True, True)

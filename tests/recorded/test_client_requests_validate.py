@@ -8,12 +8,13 @@ import pytest
 from modelserver.dialects.openai_chat.request import check_request
 from modelserver.dialects.reading import parse_body
 from modelserver.errors import InvalidRequest
-from tests.support.recordings import load_client_requests, load_recordings
+from tests.support.client_requests import CAPTURED as REQUESTS
+from tests.support.recordings import load_recordings
 
 # What a client was made to send in order to see the refusal.
 REFUSED = {"openai-py/33": "messages"}
 
-CAPTURED = load_client_requests()
+CAPTURED = {name: dict(each.body or {}) for name, each in REQUESTS.items() if each.dialect == "chat"}
 RECORDED = {name: dict(recording.asked) for name, recording in load_recordings().items() if recording.status == 200}
 WANTED = {**CAPTURED, **RECORDED}
 ACCEPTED = {name: body for name, body in WANTED.items() if name not in REFUSED}

@@ -109,8 +109,8 @@ def test_a_stream_says_all_text_and_calls_of_its_chunks(name: str) -> None:
     called = [part["functionCall"]["name"] for part in parts if part.get("functionCall", {}).get("name")]
     assert called == [part.name for part in ours if isinstance(part, ToolCall)]
     signatures = sum("thoughtSignature" in part for part in parts)
-    sealed = sum(1 for part in ours if getattr(part, "seal", None) or "thoughtSignature" in getattr(part, "raw", {}))
-    assert signatures == sealed
+    seals = [seal for part in ours if (seal := getattr(part, "seal", None)) is not None and seal.payload]
+    assert signatures == len(seals) + sum("thoughtSignature" in getattr(part, "raw", {}) for part in ours)
 
 
 @pytest.mark.parametrize("name", WHOLE)

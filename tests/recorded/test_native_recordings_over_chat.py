@@ -3,75 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from modelserver.config import Config, parse_config
 from modelserver.stores.keyfile import digest
 from tests.support.front import KEY, Answer, front
-from tests.support.recordings import WAYS, Recording, answer_steps, cases, cut
+from tests.support.native_recordings import ABSENT, Native, load
+from tests.support.recordings import WAYS, answer_steps, cases, cut
 from tests.support.upstream import RawUpstream
 
-_BESIDE = Path(__file__).parents[2].parent / "shared"
-SHARED = _BESIDE if _BESIDE.is_dir() else Path(os.environ.get("MODELSERVER_SHARED", _BESIDE))
-ABSENT = "no recordings in ../shared nor MODELSERVER_SHARED"
-
-DIALECTS = {"anthropic-messages": "anthropic", "gemini": "gemini", "openai-responses": "responses"}
-OTHER_ENDPOINTS = ("count_tokens", ":countTokens", "/compact", "/input_tokens", "/resp_")
 EVERY_CUT = [*WAYS[1:2], *(f"random {seed}" for seed in range(8))]
 
 Told = Mapping[str, Any]
 
 
-@attrs.frozen(slots=False)
-class Native:
-    """A recording, and the dialect that it is in."""
-
-    dialect: str
-    played: Recording
-
-    @property
-    def objects(self) -> list[Any]:
-        """The answer, each chunk of it, or the data of each event."""
-        text = self.played.body.decode()
-        if not self.played.stream or text.lstrip().startswith("["):
-            found = json.loads(text)
-            return found if isinstance(found, list) else [found]
-        lines = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
-        return [json.loads(line) for line in lines if line not in ("", "[DONE]")]
-
-
-def load() -> dict[str, Native]:
-    found = {}
-    for folder, dialect in DIALECTS.items():
-        for file in sorted(SHARED.glob(f"recordings/{folder}/*.json")):
-            record = json.loads(file.read_bytes())
-            answer = record["response"]
-            if any(mark in record["request"]["path"] for mark in OTHER_ENDPOINTS):
-                continue
-            found[f"{dialect}: {file.stem}"] = Native(
-                dialect,
-                Recording(
-                    id=file.stem,
-                    model=record["model"] or "unnamed",
-                    stream=record["stream"],
-                    asked={},
-                    status=answer["status"],
-                    content_type=answer["content_type"],
-                    headers=answer["headers"],
-                    body=answer["body"].encode(),
-                ),
-            )
-    return found
-
-
-RECORDINGS = load()
+RECORDINGS = load(("anthropic", "gemini", "responses"))
 OK = {name: one for name, one in RECORDINGS.items() if one.played.status == 200}
 ERRORS = {name: one for name, one in RECORDINGS.items() if one.played.status != 200}
 
