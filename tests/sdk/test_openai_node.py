@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import json
-import shutil
-import subprocess
-import tempfile
 from collections.abc import AsyncIterator
-from getpass import getuser
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import pytest_asyncio
 
 from tests.support.dialogue import CALL, REASONING, SEALS, UPSTREAMS, Upstream, seals_in
-from tests.support.front import KEY, Front, front, settings
+from tests.support.front import front, settings
+from tests.support.node import Node, client_for_node
 from tests.support.upstream import (
     Close,
     RawUpstream,
@@ -35,9 +29,6 @@ from tests.support.upstream import (
 
 pytestmark = [pytest.mark.sdk, pytest.mark.asyncio(loop_scope="module")]
 
-SOURCE = Path(__file__).parent / "node"
-INSTALL_S = 300
-PATIENCE_S = 60
 SAID = 'This is the mock model. You said: "Hello!"'
 
 MOCK = """
@@ -65,30 +56,6 @@ TURNS = (Wait(0.0),) * 8
 ERROR_FRAME = {"error": {"message": "The engine broke down.", "type": "server_error", "code": "engine"}}
 
 
-@pytest.fixture(scope="session")
-def library() -> Path:
-    """A directory with the library in it, kept in the system's one for temporary files from one run to the next."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node or npm is not installed")
-    lock = (SOURCE / "package-lock.json").read_bytes()
-    place = Path(tempfile.gettempdir()) / f"modelserver-node-{getuser()}-{hashlib.sha256(lock).hexdigest()[:16]}"
-    if not place.is_dir():
-        made = Path(tempfile.mkdtemp(prefix="modelserver-node-"))
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy2(SOURCE / name, made / name)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=made, capture_output=True, timeout=INSTALL_S, check=False)
-        if done.returncode:
-            shutil.rmtree(made)
-            pytest.skip("npm could not install the library")
-        try:
-            made.rename(place)
-        except OSError:  # another run was quicker
-            shutil.rmtree(made)
-    return place
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def upstream() -> AsyncIterator[RawUpstream]:
     """The provider of the model `m`."""
@@ -96,42 +63,14 @@ async def upstream() -> AsyncIterator[RawUpstream]:
         yield running
 
 
-@attrs.frozen
-class Node:
-    """The library, pointed at the server."""
-
-    process: asyncio.subprocess.Process
-    server: Front
-
-    async def run(self, scenario: str, model: str = "mock", *, key: str = KEY) -> dict[str, Any]:
-        """What a scenario of client.mjs saw."""
-        url = f"http://127.0.0.1:{self.server.port}/v1"
-        asked = {"baseURL": url, "apiKey": key, "scenario": scenario, "model": model}
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(asked).encode() + b"\n")
-        seen: dict[str, Any] = json.loads(await asyncio.wait_for(self.process.stdout.readline(), PATIENCE_S))
-        return seen
-
-    async def fail(self, scenario: str, model: str = "mock", *, key: str = KEY) -> dict[str, Any]:
-        """The error that it ended with; its message, which is for people, left out."""
-        error: dict[str, Any] = (await self.run(scenario, model, key=key))["error"]
-        assert error.pop("message")
-        return error
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def node(library: Path, upstream: RawUpstream) -> AsyncIterator[Node]:
-    command = ["node", str(SOURCE / "client.mjs"), str(library)]
+async def node(node_libraries: Path, upstream: RawUpstream) -> AsyncIterator[Node]:
     native = "".join(NATIVE.format(each=each, url=upstream.url) for each in UPSTREAMS)
-    async with front(settings(upstream.url, MOCK + native)) as server:
-        process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        try:
-            yield Node(process, server)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            await asyncio.wait_for(process.wait(), PATIENCE_S)
+    async with (
+        front(settings(upstream.url, MOCK + native)) as server,
+        client_for_node("chat", node_libraries, f"http://127.0.0.1:{server.port}") as running,
+    ):
+        yield running
 
 
 def error(kind: str, status: int | None, code: str, type: str, **more: Any) -> dict[str, Any]:

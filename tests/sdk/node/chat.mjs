@@ -1,10 +1,8 @@
-// Scenarios of OpenAI's client for Node: `node client.mjs DIRECTORY`, then lines of JSON on standard input, each
-// `{baseURL, apiKey, scenario, model}`. For each it prints a line: what the scenario saw, and the error that ended it.
+// OpenAI's client for Node and Chat.
 
-import { createRequire } from "node:module";
-import { createInterface } from "node:readline";
+import { load, run } from "./run.mjs";
 
-const { OpenAI } = createRequire(`${process.argv[2]}/`)("openai");
+const { OpenAI } = load("openai");
 
 const messages = [{ role: "user", content: "Hello!" }];
 const weather = {
@@ -126,18 +124,14 @@ const scenarios = {
   },
 };
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const asked = JSON.parse(line);
-  client = new OpenAI({ baseURL: asked.baseURL, apiKey: asked.apiKey, maxRetries: 0, timeout: 20_000 });
+function begin(asked) {
+  client = new OpenAI({ baseURL: `${asked.url}/v1`, apiKey: asked.apiKey, maxRetries: 0, timeout: 20_000 });
   model = asked.model;
-  seen = {};
-  try {
-    await scenarios[asked.scenario]();
-  } catch (error) {
-    const { status = null, code = null, type = null, param = null, message, headers } = error;
-    const retryAfter = headers?.get?.("retry-after") ?? null;
-    const isAPIError = error instanceof OpenAI.APIError;
-    seen.error = { class: error.constructor.name, isAPIError, status, code, type, param, message, retryAfter };
-  }
-  console.log(JSON.stringify(seen));
+  return (seen = {});
 }
+
+await run(scenarios, begin, (error) => {
+  const { status = null, code = null, type = null, param = null, headers } = error;
+  const retryAfter = headers?.get?.("retry-after") ?? null;
+  return { isAPIError: error instanceof OpenAI.APIError, status, code, type, param, retryAfter };
+});
