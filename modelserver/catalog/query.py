@@ -138,6 +138,12 @@ def matches_etag(header: str, etag: str) -> bool:
     return any(tag == etag for tag in _ENTITY_TAG.findall(header))
 
 
+def dollars(micro_dollars: int) -> str:
+    """The exact decimal, as a person writes it: no exponent, no closing zeros."""
+    whole, rest = divmod(micro_dollars, 1_000_000)
+    return f"{whole}.{rest:06}".rstrip("0").rstrip(".")
+
+
 _PLAIN = Query()
 
 
@@ -220,10 +226,4 @@ def _prices(pricing: Pricing) -> dict[str, orjson.Fragment]:
         "input": pricing.input,
         "output": pricing.output,
     }
-    return {name: orjson.Fragment(_dollars(price)) for name, price in prices.items() if price is not None}
-
-
-def _dollars(micro_dollars: int) -> str:
-    """The exact decimal, as a person writes it: no exponent, no closing zeros."""
-    whole, rest = divmod(micro_dollars, 1_000_000)
-    return f"{whole}.{rest:06}".rstrip("0").rstrip(".")
+    return {name: orjson.Fragment(dollars(price)) for name, price in prices.items() if price is not None}

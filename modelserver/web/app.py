@@ -13,6 +13,7 @@ from modelserver.web.body import expect_later
 from modelserver.web.keys import ACCESS_LOG, GATEWAY, ROOT
 from modelserver.web.middlewares import authenticate, map_errors, preflight, rate_limit, stamp, trace
 from modelserver.web.routes import ANY_PATH, ROOT_PATH, paths
+from modelserver.web.site import SITE, Site
 from modelserver.web.unknown import no_such_method, no_such_path
 
 
@@ -35,16 +36,17 @@ def create_app(
 
     if access_log is not None:
         app[ACCESS_LOG] = access_log
+    app[SITE] = Site()
     app.cleanup_ctx.append(gateway)
     app.on_response_prepare.append(stamp)
     for path, specs in paths().items():
         resource = app.router.add_resource(path)
+        if path == ROOT_PATH:
+            app[ROOT] = resource
         for spec in specs:
             for method in ("GET", "HEAD") if spec.method == "GET" else (spec.method,):
                 resource.add_route(method, spec.handler, expect_handler=expect_later)
         resource.add_route("*", no_such_method, expect_handler=expect_later)
     # Ours and not aiohttp's, which would ask for the body (`100 Continue`) before it says that there is no such path.
-    app[ROOT] = app.router.add_resource(ROOT_PATH)
-    for resource in (app[ROOT], app.router.add_resource(ANY_PATH)):
-        resource.add_route("*", no_such_path, expect_handler=expect_later)
+    app.router.add_resource(ANY_PATH).add_route("*", no_such_path, expect_handler=expect_later)
     return app

@@ -40,14 +40,24 @@ def dialect_of(request: web.Request) -> Dialect:
 
 def query_key(request: web.Request) -> str | None:
     """The key in the query of a path of Google's; None for other paths, and where there is none."""
-    if "key=" not in request.query_string or not below_prefix(request).startswith(_KEY_PATHS):
+    if "key=" not in request.query_string or not takes_query_key(below_prefix(request)):
         return None
     return request.query.get("key")
 
 
+def takes_query_key(path: str) -> bool:
+    """Whether a path, below the prefix, is one of Google's."""
+    return path.startswith(_KEY_PATHS)
+
+
+def prefix_of(request: web.Request) -> str:
+    """Where a host has mounted this application; empty where it stands alone."""
+    return request.app[ROOT].canonical.rstrip("/")
+
+
 def below_prefix(request: web.Request) -> str:
     """The path as this application sees it, without the prefix that a host has mounted it under."""
-    return request.path.removeprefix(request.app[ROOT].canonical.rstrip("/"))
+    return request.path.removeprefix(prefix_of(request))
 
 
 def _gemini(request: web.Request, path: str) -> Dialect:

@@ -48,7 +48,7 @@ async def test_while_draining_ready_is_a_503_that_says_when_and_health_goes_on(s
     assert [answer.header("Connection") for answer in (live, ready)] == ["close", "close"]
 
 
-GETS = ["/health", "/healthz/", "/readyz", "/health/ready", "/v1/models", "/v1/models/m", "/api/v1/models/"]
+GETS = ["/", "/health", "/healthz/", "/readyz", "/health/ready", "/v1/models", "/v1/models/m", "/api/v1/models/"]
 
 
 @pytest.mark.parametrize("path", GETS)
@@ -64,7 +64,6 @@ async def test_a_head_is_a_get_without_its_body(server: Front, path: str) -> Non
 
 
 UNKNOWN = [
-    "/",
     "//",
     "/v1",
     "/v1/",
@@ -125,6 +124,7 @@ METHODS = [
     pytest.param("DELETE", "/v1/models/a/b", "GET, HEAD, POST", id="DELETE of a model"),
     pytest.param("PATCH", "/healthz", "GET, HEAD", id="PATCH of health"),
     pytest.param("OPTIONS", "/v1/models", "GET, HEAD", id="OPTIONS without CORS"),
+    pytest.param("POST", "/", "GET, HEAD", id="POST to the page"),
     pytest.param("TRACE", "/health", "GET, HEAD", id="TRACE"),
 ]
 
