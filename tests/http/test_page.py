@@ -6,11 +6,9 @@ import gzip
 import re
 from collections.abc import AsyncIterator
 
-import attrs
 import pytest
 
 from modelserver.config import Config, parse_config
-from modelserver.web.pages.samples import SAMPLES
 from modelserver.web.site import PAGES_KEPT, SITE
 from tests.http.test_mounted import host
 from tests.support.front import Answer, Front, front, request, settings
@@ -302,21 +300,6 @@ async def test_all_of_it_is_small(choice: str) -> None:
 
     assert len(loaded) == 3
     assert sum(len(each.body) for each in (answer, *loaded)) < 60_000
-
-
-CALLS = ["quick.curl", "stream.curl", "dialects.responses", "dialects.messages", "dialects.gemini"]
-
-
-@pytest.mark.parametrize("name", CALLS)
-async def test_an_example_works_as_it_stands(name: str) -> None:
-    async with front(attrs.evolve(shipped(), server=attrs.evolve(shipped().server, open=True))) as server:
-        root = f"http://127.0.0.1:{server.port}"
-        text = SAMPLES[name].replace("«root»", root).replace("«model»", "mock").replace("«code.hello»", "Hi")
-        path, data = re.findall(rf"{root}(\S+)|-d '(.*)'", text, re.DOTALL)
-        headers = dict(re.findall(r'-H "([^:]+): ([^"]+)"', text))
-        answer = await server.ask("POST", path[0], {**headers, "Host": "localhost"}, data[1].encode())
-
-    assert (answer.status, b"mock" in answer.body) == (200, True)
 
 
 async def test_with_the_shipped_models_the_examples_call_the_mock() -> None:

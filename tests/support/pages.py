@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from html.parser import HTMLParser
 
 VOID = frozenset(("area", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"))
@@ -49,3 +51,26 @@ class Page(HTMLParser):
     def values(self, attribute: str) -> list[str]:
         """Every value of an attribute."""
         return [str(fields[attribute]) for _, fields in self.elements if attribute in fields]
+
+
+_MARKS = re.compile(
+    r'<section id="(?P<anchor>[^"]+)"|<div class="tab"><h\d>(?P<tab>[^<]*)|'
+    r"<figcaption><span>(?P<label>[^<]*)</span></figcaption><pre[^>]*><code>(?P<code>.*?)</code></pre>",
+    re.DOTALL,
+)
+
+
+def examples(text: str) -> dict[str, str]:
+    """The code that a page shows, by section and by tab or language: `quickstart Python`."""
+    found: dict[str, str] = {}
+    anchor = name = ""
+    for mark in _MARKS.finditer(text):
+        if mark["anchor"]:
+            anchor, name = mark["anchor"], ""
+        elif mark["tab"]:
+            name = mark["tab"]
+        else:
+            key = f"{anchor} {name or mark['label']}"
+            assert key not in found, f"two of {key}"
+            found[key] = unescape(re.sub("<[^>]+>", "", mark["code"]))
+    return found

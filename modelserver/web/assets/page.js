@@ -172,7 +172,7 @@
       link.closest(".side > ul > li, .menu nav > ul > li").classList.add("here");
     }
     current = now;
-    const [link] = links.get(now);
+    const link = links.get(now).find((each) => side.contains(each));
     const { top, bottom } = link.getBoundingClientRect();
     const frame = side.getBoundingClientRect();
     if (top < frame.top || bottom > frame.bottom) side.scrollTop += top - frame.top - frame.height / 3;

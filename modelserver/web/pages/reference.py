@@ -73,7 +73,8 @@ def health(context: Context) -> Html:
         paragraph(context, "health.text"),
         endpoint("GET", "/health"),
         paragraph(context, "health.live"),
-        context.sample("health", "bash"),
+        context.sample("health", "bash", label="curl"),
+        context.sample("health.response", "json"),
         endpoint("GET", "/health/ready"),
         paragraph(context, "health.ready"),
     )

@@ -361,6 +361,8 @@ curl «root»/v1/models/«model» -H "Authorization: Bearer YOUR_API_KEY"
 """,
     "health": """
 curl «root»/health
+""",
+    "health.response": """
 {"status":"ok","version":"«version»"}
 """,
 }
