@@ -42,6 +42,8 @@ _CREDENTIALS: Final = ("x-api-key", "x-goog-api-key")
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?")
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]+")
 _LOGGED_CHARS: Final = 200
+_FOR_THE_OPERATOR: Final = "no_provider_key"
+"""What no client can wait for: somebody has to set a variable."""
 
 
 @web.middleware
@@ -259,8 +261,9 @@ def _error_response(request: web.Request, error: GatewayError) -> web.Response:
             headers["Allow"] = ", ".join(allowed)
         case RateLimited(limit=int(limit)):
             started.standing = Standing(limit=limit, remaining=0, reset_s=error.retry_after_s or 0)
-    if 400 <= status < 500 and error.kind not in (ErrorKind.RATE_LIMIT, ErrorKind.SLOW_BODY):
-        headers["X-Should-Retry"] = "false"
+    is_final = 400 <= status < 500 and error.kind not in (ErrorKind.RATE_LIMIT, ErrorKind.SLOW_BODY)
+    if is_final or error.code == _FOR_THE_OPERATOR:
+        headers["X-Should-Retry"] = "false"  # or clients would wait and ask again, for minutes
     if error.close:
         response.force_close()
     return response

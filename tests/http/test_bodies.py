@@ -144,6 +144,7 @@ async def test_a_model_that_can_not_be_called_is_refused(
         answer = await server.chat(model=model, stream=stream)
 
     assert answer.error() == expected
+    assert answer.header("X-Should-Retry") == "false"  # waiting changes nothing
     assert len(answer.body) < 500
     assert upstream.connections == []
 

@@ -10,16 +10,18 @@ from modelserver.web.pages.text import Text
 REFERENCE: Final[Mapping[str, Text]] = {
     "errors.title": Text("Errors", "错误处理"),
     "errors.text": Text(
-        "Errors of the OpenAI APIs have this shape; those of the other APIs have their own, with the same "
-        "statuses. `message` says what to do about it. The header `x-request-id` names the request for whoever "
-        "runs the server.",
-        "OpenAI 协议的错误格式如下；其他协议使用各自的格式，状态码相同。`message` 说明如何处理；响应头 "
+        "Errors of the OpenAI APIs have this shape; those of the other APIs have their own, with nearly "
+        "the same statuses. `message` says what to do about it. The header `x-request-id` names the request for "
+        "whoever runs the server.",
+        "OpenAI 协议的错误格式如下；其他协议使用各自的格式，状态码基本相同。`message` 说明如何处理；响应头 "
         "`x-request-id` 可供服务器管理员查询该请求。",
     ),
     "errors.table": Text("Kinds of errors", "错误类型"),
     "errors.retry": Text(
-        "429 and 503 come with `retry-after`, in seconds. In Anthropic's API an overloaded provider is a 529.",
-        "429 与 503 带有 `retry-after`（秒）。在 Anthropic 协议中，厂商过载的状态码为 529。",
+        "429 and 503 come with `retry-after`, in seconds. In Anthropic's API an overloaded provider is a 529; in "
+        "Gemini's a body that is too large is a 400.",
+        "429 与 503 带有 `retry-after`（秒）。在 Anthropic 协议中，厂商过载的状态码为 529；"
+        "在 Gemini 协议中，请求体过大的状态码为 400。",
     ),
     "errors.status": Text("Status and type", "状态码与类型"),
     "errors.when": Text("When, and the codes", "说明与错误代码"),
