@@ -2,10 +2,10 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #     "aiohttp>=3.14.5",
-#     "orjson>=3.11.6",
+#     "orjson>=3.13.0",
 #     "attrs>=24.2",
 #     "cattrs>=24.1",
-#     "tomli>=2.0.2",
+#     "tomli>=2.2.1",
 # ]
 # ///
 """modelserver as one script: `python server.py` serves the models of the `models.toml` beside it."""
