@@ -416,3 +416,15 @@ async def test_a_key_for_some_models_can_not_name_others_for_the_provider(
 
     assert (error.param, error.code) == (param, "unsupported_parameter")
     assert param in json.loads(transport.requests[0].body or b"")
+
+
+async def test_what_one_account_keeps_is_not_asked_of_another() -> None:
+    each = RESPONSES_SAYS
+    transport = Scripted(whole(json.dumps(each.second).encode()))
+    moved = native(each, key="another-secret-0123456789")
+    async with at_work(native(each), transport, load=lambda: moved) as work:
+        await begin(work, RESPONSES, FIRST).body()
+        await work.gateway.reload()
+        error = await begin(work, RESPONSES, following("resp_1")).error()
+
+    assert error.code == "not_found"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from modelserver.gateway.pipes import StreamPipe
 from tests.support.front import BEARER, KEY, PROVIDER_KEY, Answer, Front, front, settings
 from tests.support.upstream import RawUpstream, json_answer
 
@@ -101,6 +102,15 @@ async def test_a_gemini_stream_without_sse_is_one_array(shop: Front) -> None:
     )
     assert answer.header("Content-Type") == "application/json; charset=utf-8"
     assert (text, chunks[-1]["candidates"][0]["finishReason"]) == (SAID, "STOP")
+
+
+async def test_a_fault_of_ours_within_an_array_leaves_it_an_array(shop: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StreamPipe, "_next", lambda pipe: 1 / 0)
+    answer = await post(shop, "/v1beta/models/mock:streamGenerateContent", CONTENTS)
+
+    *chunks, last = answer.json()
+    assert chunks
+    assert last["error"]["status"] == "INTERNAL"
 
 
 # Errors.
